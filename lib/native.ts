@@ -1,0 +1,144 @@
+/**
+ * The only file that knows the native addon: it finds it, types it and turns its errors into {@link TersorError}s.
+ * Functions mirror the table in native/backend/backend.h one to one; the contracts are written there.
+ */
+
+declare const nativeTensor: unique symbol;
+
+/** Opaque handle of native memory with a dtype and a shape. Freed by `release`; the finalizer is the backstop. */
+export interface NativeTensor {
+  readonly [nativeTensor]: true;
+}
+
+declare const cancelToken: unique symbol;
+
+/** Opaque flag that a queued operation polls. */
+export interface CancelToken {
+  readonly [cancelToken]: true;
+}
+
+type T = NativeTensor;
+type Optional = NativeTensor | null;
+
+/** Order of `tersor_dtype` in native/core/dtype.h. */
+export const DTYPES = ['f32', 'f16', 'bf16', 'i8', 'u8', 'i32', 'u32', 'i64', 'u1', 'u2', 'u3', 'u4'] as const;
+/** Element type of a tensor; `u1`..`u4` are bit-packed rows. */
+export type DType = (typeof DTYPES)[number];
+
+/** Order of `tersor_activation`. */
+export const enum Activation {
+  identity = 0,
+  relu = 1,
+}
+/** Order of `tersor_binary_op`. */
+export const enum Binary {
+  add = 0,
+  subtract = 1,
+  multiply = 2,
+  reluGradient = 3,
+}
+/** Order of `tersor_reduce_op`. */
+export const enum Reduce {
+  sum = 0,
+  min = 1,
+  max = 2,
+}
+
+/** One entry of {@link NativeAddon.kernels}. */
+export interface KernelInfo {
+  operation: string;
+  name: string;
+  isa: string;
+  /** True for the kernel in use. */
+  selected: boolean;
+  /** Why it is not in use; empty when selected. */
+  reason: string;
+}
+
+/** One entry of {@link NativeAddon.devices}. */
+export interface DeviceInfo {
+  name: string;
+  available: boolean;
+  /** Why it is not available; empty otherwise. */
+  reason: string;
+  description: string;
+  /** ISA level in use ('scalar', 'avx2', 'avx512', 'avx512_vnni'). */
+  isa: string;
+  threads: number;
+}
+
+/** `tersor_affine`, in argument order: scales, zeroPoints, biases, codeMin, codeMax, groupSize. */
+type Affine = [scales: T, zeroPoints: Optional, biases: Optional, codeMin: number, codeMax: number, groupSize: number];
+/** `tersor_csr`: row offsets, columns, values, columns of the weight (rows follow from the offsets). */
+type Csr = [rowOffsets: T, columns: T, values: T, cols: number];
+/** `tersor_int8_epilogue`, in argument order. */
+type Int8Epilogue = [inputScale: number, inputZeroPoint: number, scales: T, rowSums: T, bias: Optional, activation: Activation];
+
+/** The addon's synchronous functions. Outputs come last and are written in place. */
+export interface NativeOperations {
+  fill(y: T, value: number): void;
+  cast(x: T, y: T): void;
+  copy(from: T, to: T): void;
+  randomUniform(seed: bigint, offset: bigint, low: number, high: number, y: T): void;
+  randomNormal(seed: bigint, offset: bigint, mean: number, deviation: number, y: T): void;
+  gemm(a: T, transposeA: boolean, b: T, transposeB: boolean, bias: Optional, activation: Activation, accumulate: boolean, c: T): void;
+  gemmInt8(x: T, w: T, ...rest: [...Int8Epilogue, y: T]): void;
+  csrGemm(x: T, ...rest: [...Csr, bias: Optional, activation: Activation, y: T]): void;
+  csrGemmInt8(x: T, ...rest: [...Csr, ...Int8Epilogue, y: T]): void;
+  svd(a: T, u: T, s: T, vt: T): void;
+  relu(x: T, y: T): void;
+  scale(x: T, factor: number, y: T): void;
+  binary(op: Binary, a: T, b: T, y: T): void;
+  reduce(op: Reduce, x: T, axis: -1 | 0 | 1, y: T): void;
+  softmax(x: T, y: T): void;
+  crossEntropy(logits: T, labels: T, loss: T, gradient: Optional): void;
+  distillation(student: T, teacher: T, temperature: number, loss: T, gradient: Optional): void;
+  gather(table: T, ids: T, y: T): void;
+  scatterAdd(rows: T, ids: T, table: T): void;
+  quantize(x: T, ...rest: [...Affine, codes: T]): void;
+  dequantize(codes: T, ...rest: [...Affine, ids: Optional, y: T]): void;
+  fakeQuantize(x: T, ...rest: [...Affine, y: T]): void;
+  fakeQuantizeGradient(x: T, ...rest: [...Affine, dy: T, dx: T]): void;
+  minMax(x: T, groupSize: number, minimum: T, maximum: T): void;
+  magnitudeThreshold(x: T, count: number, threshold: T): void;
+  magnitudeMask(x: T, threshold: number, mask: T): void;
+  sgdStep(parameter: T, gradient: T, velocity: Optional, learningRate: number, momentum: number, weightDecay: number, nesterov: boolean): void;
+  adamStep(
+    parameter: T,
+    gradient: T,
+    firstMoment: T,
+    secondMoment: T,
+    learningRate: number,
+    beta1: number,
+    beta2: number,
+    epsilon: number,
+    weightDecay: number,
+    decoupledDecay: boolean,
+    step: number,
+  ): void;
+}
+
+/** The whole addon. */
+export interface NativeAddon extends NativeOperations {
+  /** Uninitialised tensor on `device`. */
+  create(dtype: number, shape: readonly number[], device: string): T;
+  /** Another shape over the same memory. */
+  reshape(x: T, shape: readonly number[]): T;
+  /** Frees the handle's share of the memory now; later uses throw ERR_TERSOR_DISPOSED. */
+  release(x: T): void;
+  /** Copies bytes in; `source.byteLength` must equal the tensor's bytes. */
+  write(x: T, source: ArrayBufferView): void;
+  /** Copies bytes out; `target.byteLength` must equal the tensor's bytes. */
+  read(x: T, target: ArrayBufferView): void;
+  /** Live handles' memory: buffers (shared memory counted once) and their bytes. */
+  memory(): { buffers: number; bytes: number };
+  /** Queues an operation on Tersor's own threads; arguments are held until it settles. */
+  run(operation: keyof NativeOperations, args: readonly unknown[], cancel: CancelToken): Promise<void>;
+  createCancelToken(): CancelToken;
+  cancel(token: CancelToken): void;
+  threads(): number;
+  setThreads(count: number): void;
+  kernels(): KernelInfo[];
+  devices(): DeviceInfo[];
+  versions(): { addon: string; abi: number; compiler: string; eigen: string };
+}

@@ -90,6 +90,7 @@ export interface NativeOperations {
   scale(x: T, factor: number, y: T): void;
   binary(op: Binary, a: T, b: T, y: T): void;
   reduce(op: Reduce, x: T, axis: -1 | 0 | 1, y: T): void;
+  copyColumns(x: T, xBegin: number, y: T, yBegin: number, count: number): void;
   softmax(x: T, y: T): void;
   crossEntropy(logits: T, labels: T, loss: T, gradient: Optional): void;
   distillation(student: T, teacher: T, temperature: number, loss: T, gradient: Optional): void;

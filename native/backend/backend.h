@@ -117,6 +117,8 @@ typedef struct tersor_backend {
   tersor_status (*binary)(tersor_context*, tersor_binary_op, const tersor_tensor* a, const tersor_tensor* b, const tersor_tensor* y);
   // axis 0: y[cols] over rows; axis 1: y[rows] over columns; axis -1: y[1] over everything. x rank 1 or 2.
   tersor_status (*reduce)(tersor_context*, tersor_reduce_op, const tersor_tensor* x, int32_t axis, const tersor_tensor* y);
+  // y[:, y_begin + j] = x[:, x_begin + j] for j in [0, count); the other columns of y keep their values.
+  tersor_status (*copy_columns)(tersor_context*, const tersor_tensor* x, int64_t x_begin, const tersor_tensor* y, int64_t y_begin, int64_t count);
   tersor_status (*softmax)(tersor_context*, const tersor_tensor* x, const tersor_tensor* y);  // over the last dimension; in place allowed
 
   // --- losses: mean over rows into loss[1]; gradient of that mean with respect to the logits, or null ----------------

@@ -1,0 +1,76 @@
+import { TersorError } from '../errors';
+import { Activation, Binary, native, Reduce } from '../native';
+import { empty, type Tensor } from '../tensor';
+import { isTracked, record } from './tape';
+
+/** What a linear map does after the product. */
+export interface LinearOptions {
+  /** f32 [out], added to every row. */
+  readonly bias?: Tensor | null;
+  /** Apply max(0, y) to the result, inside the same kernel. */
+  readonly relu?: boolean;
+}
+
+/**
+ * y = x · Wᵀ + bias, then ReLU when asked: the fully connected layer, one fused kernel.
+ *
+ * @param x f32 [n, in]
+ * @param weight f32 [out, in] (PyTorch convention)
+ * @returns f32 [n, out]; differentiable in x, weight and bias
+ * @throws ERR_TERSOR_SHAPE, ERR_TERSOR_DTYPE
+ * @example
+ * const y = tersor.ops.linear(tersor.tensor([[1, 2]]), tersor.tensor([[3, 4], [5, 6]]))
+ * console.log(y.toArray()) // 11, 17
+ */
+export function linear(x: Tensor, weight: Tensor, options: LinearOptions = {}): Tensor {
+  const bias = options.bias ?? null;
+  const y = empty([rowsOf(x, 'linear: x'), rowsOf(weight, 'linear: weight')]);
+  const activation = options.relu ? Activation.relu : Activation.identity;
+  native.gemm(x.handle, false, weight.handle, true, bias?.handle ?? null, activation, false, y.handle);
+  return record(y, [x, weight, bias], (outputGradient) => {
+    const dy = options.relu ? reluGradient(y, outputGradient) : outputGradient;
+    return [
+      isTracked(x) ? product(dy, false, weight, false, x.shape) : null,
+      isTracked(weight) ? product(dy, true, x, false, weight.shape) : null,
+      isTracked(bias) && bias !== null ? columnSums(dy, bias.shape) : null,
+    ];
+  });
+}
+
+/** max(0, x) element by element. */
+export function relu(x: Tensor): Tensor {
+  const y = empty(x.shape);
+  native.relu(x.handle, y.handle);
+  return record(y, [x], (dy) => [reluGradient(y, dy)]);
+}
+
+function reluGradient(y: Tensor, dy: Tensor): Tensor {
+  const dx = empty(y.shape);
+  native.binary(Binary.reluGradient, y.handle, dy.handle, dx.handle);
+  return dx;
+}
+
+function product(
+  a: Tensor,
+  transposeA: boolean,
+  b: Tensor,
+  transposeB: boolean,
+  shape: readonly number[],
+): Tensor {
+  const c = empty(shape);
+  native.gemm(a.handle, transposeA, b.handle, transposeB, null, Activation.identity, false, c.handle);
+  return c;
+}
+
+function columnSums(x: Tensor, shape: readonly number[]): Tensor {
+  const sums = empty(shape);
+  native.reduce(Reduce.sum, x.handle, 0, sums.handle);
+  return sums;
+}
+
+function rowsOf(x: Tensor, what: string): number {
+  if (x.shape.length !== 2) {
+    throw new TersorError('ERR_TERSOR_SHAPE', `expected a matrix, got shape [${x.shape.join(', ')}], at ${what}`);
+  }
+  return x.shape[0] as number;
+}

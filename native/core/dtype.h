@@ -47,9 +47,7 @@ constexpr const char* name_of(tersor_dtype dtype) {
 constexpr bool is_bit_packed(tersor_dtype dtype) { return bits_of(dtype) < 8; }
 
 // Bytes of one row of `columns` elements; rows of bit-packed types are padded to a whole byte.
-constexpr int64_t row_bytes(tersor_dtype dtype, int64_t columns) {
-  return (columns * bits_of(dtype) + 7) / 8;
-}
+constexpr int64_t row_bytes(tersor_dtype dtype, int64_t columns) { return (columns * bits_of(dtype) + 7) / 8; }
 
 }  // namespace tersor
 #endif

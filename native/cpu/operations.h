@@ -11,31 +11,52 @@ tersor_status download(tersor_context*, void* host, const void* device, size_t b
 tersor_status copy(tersor_context*, void* to, const void* from, size_t bytes);
 tersor_status fill(tersor_context*, const tersor_tensor* y, double value);
 tersor_status cast(tersor_context*, const tersor_tensor* x, const tersor_tensor* y);
-tersor_status random_uniform(tersor_context*, uint64_t seed, uint64_t offset, float low, float high, const tersor_tensor* y);
-tersor_status random_normal(tersor_context*, uint64_t seed, uint64_t offset, float mean, float deviation, const tersor_tensor* y);
-tersor_status gemm(tersor_context*, const tersor_tensor* a, int32_t transpose_a, const tersor_tensor* b, int32_t transpose_b, const tersor_tensor* bias, tersor_activation, int32_t accumulate, const tersor_tensor* c);
-tersor_status gemm_int8(tersor_context*, const tersor_tensor* x, const tersor_tensor* w, const tersor_int8_epilogue*, const tersor_tensor* y);
-tersor_status csr_gemm(tersor_context*, const tersor_tensor* x, const tersor_csr* w, const tersor_tensor* bias, tersor_activation, const tersor_tensor* y);
-tersor_status csr_gemm_int8(tersor_context*, const tersor_tensor* x, const tersor_csr* w, const tersor_int8_epilogue*, const tersor_tensor* y);
-tersor_status svd(tersor_context*, const tersor_tensor* a, const tersor_tensor* u, const tersor_tensor* s, const tersor_tensor* vt);
+tersor_status random_uniform(tersor_context*, uint64_t seed, uint64_t offset, float low, float high,
+                             const tersor_tensor* y);
+tersor_status random_normal(tersor_context*, uint64_t seed, uint64_t offset, float mean, float deviation,
+                            const tersor_tensor* y);
+tersor_status gemm(tersor_context*, const tersor_tensor* a, int32_t transpose_a, const tersor_tensor* b,
+                   int32_t transpose_b, const tersor_tensor* bias, tersor_activation, int32_t accumulate,
+                   const tersor_tensor* c);
+tersor_status gemm_int8(tersor_context*, const tersor_tensor* x, const tersor_tensor* w, const tersor_int8_epilogue*,
+                        const tersor_tensor* y);
+tersor_status csr_gemm(tersor_context*, const tersor_tensor* x, const tersor_csr* w, const tersor_tensor* bias,
+                       tersor_activation, const tersor_tensor* y);
+tersor_status csr_gemm_int8(tersor_context*, const tersor_tensor* x, const tersor_csr* w, const tersor_int8_epilogue*,
+                            const tersor_tensor* y);
+tersor_status svd(tersor_context*, const tersor_tensor* a, const tersor_tensor* u, const tersor_tensor* s,
+                  const tersor_tensor* vt);
 tersor_status relu(tersor_context*, const tersor_tensor* x, const tersor_tensor* y);
 tersor_status scale(tersor_context*, const tersor_tensor* x, float factor, const tersor_tensor* y);
-tersor_status binary(tersor_context*, tersor_binary_op, const tersor_tensor* a, const tersor_tensor* b, const tersor_tensor* y);
+tersor_status binary(tersor_context*, tersor_binary_op, const tersor_tensor* a, const tersor_tensor* b,
+                     const tersor_tensor* y);
 tersor_status reduce(tersor_context*, tersor_reduce_op, const tersor_tensor* x, int32_t axis, const tersor_tensor* y);
-tersor_status copy_columns(tersor_context*, const tersor_tensor* x, int64_t x_begin, const tersor_tensor* y, int64_t y_begin, int64_t count);
+tersor_status copy_columns(tersor_context*, const tersor_tensor* x, int64_t x_begin, const tersor_tensor* y,
+                           int64_t y_begin, int64_t count);
 tersor_status softmax(tersor_context*, const tersor_tensor* x, const tersor_tensor* y);
-tersor_status cross_entropy(tersor_context*, const tersor_tensor* logits, const tersor_tensor* labels, const tersor_tensor* loss, const tersor_tensor* gradient);
-tersor_status distillation(tersor_context*, const tersor_tensor* student, const tersor_tensor* teacher, float temperature, const tersor_tensor* loss, const tersor_tensor* gradient);
+tersor_status cross_entropy(tersor_context*, const tersor_tensor* logits, const tersor_tensor* labels,
+                            const tersor_tensor* loss, const tersor_tensor* gradient);
+tersor_status distillation(tersor_context*, const tersor_tensor* student, const tersor_tensor* teacher,
+                           float temperature, const tersor_tensor* loss, const tersor_tensor* gradient);
 tersor_status gather(tersor_context*, const tersor_tensor* table, const tersor_tensor* ids, const tersor_tensor* y);
-tersor_status scatter_add(tersor_context*, const tersor_tensor* rows, const tersor_tensor* ids, const tersor_tensor* table);
+tersor_status scatter_add(tersor_context*, const tersor_tensor* rows, const tersor_tensor* ids,
+                          const tersor_tensor* table);
 tersor_status quantize(tersor_context*, const tersor_tensor* x, const tersor_affine*, const tersor_tensor* codes);
-tersor_status dequantize(tersor_context*, const tersor_tensor* codes, const tersor_affine*, const tersor_tensor* ids, const tersor_tensor* y);
+tersor_status dequantize(tersor_context*, const tersor_tensor* codes, const tersor_affine*, const tersor_tensor* ids,
+                         const tersor_tensor* y);
 tersor_status fake_quantize(tersor_context*, const tersor_tensor* x, const tersor_affine*, const tersor_tensor* y);
-tersor_status fake_quantize_gradient(tersor_context*, const tersor_tensor* x, const tersor_affine*, const tersor_tensor* dy, const tersor_tensor* dx);
-tersor_status min_max(tersor_context*, const tersor_tensor* x, int64_t group_size, const tersor_tensor* minimum, const tersor_tensor* maximum);
-tersor_status magnitude_threshold(tersor_context*, const tersor_tensor* x, int64_t count, const tersor_tensor* threshold);
+tersor_status fake_quantize_gradient(tersor_context*, const tersor_tensor* x, const tersor_affine*,
+                                     const tersor_tensor* dy, const tersor_tensor* dx);
+tersor_status min_max(tersor_context*, const tersor_tensor* x, int64_t group_size, const tersor_tensor* minimum,
+                      const tersor_tensor* maximum);
+tersor_status magnitude_threshold(tersor_context*, const tersor_tensor* x, int64_t count,
+                                  const tersor_tensor* threshold);
 tersor_status magnitude_mask(tersor_context*, const tersor_tensor* x, float threshold, const tersor_tensor* mask);
-tersor_status sgd_step(tersor_context*, const tersor_tensor* parameter, const tersor_tensor* gradient, const tersor_tensor* velocity, float learning_rate, float momentum, float weight_decay, int32_t nesterov);
-tersor_status adam_step(tersor_context*, const tersor_tensor* parameter, const tersor_tensor* gradient, const tersor_tensor* first_moment, const tersor_tensor* second_moment, const tersor_adam_options*);
+tersor_status sgd_step(tersor_context*, const tersor_tensor* parameter, const tersor_tensor* gradient,
+                       const tersor_tensor* velocity, float learning_rate, float momentum, float weight_decay,
+                       int32_t nesterov);
+tersor_status adam_step(tersor_context*, const tersor_tensor* parameter, const tersor_tensor* gradient,
+                        const tersor_tensor* first_moment, const tersor_tensor* second_moment,
+                        const tersor_adam_options*);
 
 }  // namespace tersor::cpu

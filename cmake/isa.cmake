@@ -1,0 +1,24 @@
+# The ISA of a file is the end of its name; flags go on that file alone, so that the rest runs on any machine.
+string(TOLOWER "${CMAKE_SYSTEM_PROCESSOR}" TERSOR_PROCESSOR)
+if(TERSOR_PROCESSOR MATCHES "^(x86_64|amd64)$" AND NOT "${CMAKE_OSX_ARCHITECTURES}" MATCHES "arm64")
+  set(TERSOR_X86 ON)
+endif()
+
+set(TERSOR_FLAGS_avx2 -mavx2 -mfma -mf16c)
+set(TERSOR_FLAGS_avx512 ${TERSOR_FLAGS_avx2} -mavx512f -mavx512bw -mavx512dq -mavx512vl)
+set(TERSOR_FLAGS_avx512vnni ${TERSOR_FLAGS_avx512} -mavx512vnni)
+
+# Gives every source of the list named `variable` its flags; takes vector sources out of the list where they cannot be compiled.
+function(tersor_apply_isa variable)
+  set(kept)
+  foreach(source IN LISTS ${variable})
+    if(source MATCHES "_(avx2|avx512|avx512vnni)\\.cc$")
+      if(NOT TERSOR_X86)
+        continue()
+      endif()
+      set_property(SOURCE ${source} APPEND PROPERTY COMPILE_OPTIONS ${TERSOR_FLAGS_${CMAKE_MATCH_1}})
+    endif()
+    list(APPEND kept ${source})
+  endforeach()
+  set(${variable} ${kept} PARENT_SCOPE)
+endfunction()

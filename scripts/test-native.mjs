@@ -1,0 +1,89 @@
+/**
+ * Builds and runs the native unit tests.
+ *
+ *   node scripts/test-native.mjs               every instruction set the machine has: its best, then each one forced
+ *   node scripts/test-native.mjs --sanitize    once, under AddressSanitizer and UndefinedBehaviorSanitizer
+ */
+import { spawnSync } from 'node:child_process';
+import path from 'node:path';
+import { compileJobs } from './setup.mjs';
+import { isMain, printError, root, run, StepError, step } from './support.mjs';
+
+/** Forced one after the other; the first is the machine's own choice. */
+const ISA_LEVELS = ['', 'scalar', 'avx2', 'avx512'];
+/** The tests' exit code when the machine lacks the forced instruction set. */
+const NOT_ON_THIS_MACHINE = 77;
+
+/** @typedef {{ passed: number, failed: number }} Count */
+
+/**
+ * Builds the tests and runs them; prints one line a build or run, and the whole output of a run that fails.
+ *
+ * @param {{ sanitize?: boolean }} [options]
+ * @returns {Promise<Count>} test cases; a build that fails or a run that ends without a summary counts as one failure
+ */
+export async function testNative({ sanitize = false } = {}) {
+  const suffix = sanitize ? ', sanitized' : '';
+  const folder = sanitize ? 'build-sanitize' : 'build-native';
+  const total = { passed: 0, failed: 0 };
+  try {
+    await step(`native tests${suffix}: build`, () => build(folder, sanitize));
+  } catch (error) {
+    printError(error);
+    return { passed: 0, failed: 1 };
+  }
+  for (const isa of sanitize ? [''] : ISA_LEVELS) {
+    try {
+      await step(`native tests${suffix}: ${isa || 'best instruction set'}`, () => {
+        const { count, output } = runTests(folder, isa);
+        if (!count) return 'not on this machine';
+        total.passed += count.passed;
+        total.failed += count.failed;
+        if (count.failed > 0) throw new StepError(`${count.failed} native test(s) failed`, output);
+        return `${count.passed} passed`;
+      });
+    } catch (error) {
+      printError(error);
+    }
+  }
+  return total;
+}
+
+/**
+ * @param {string} folder
+ * @param {boolean} sanitize
+ */
+async function build(folder, sanitize) {
+  // -O1 and no NDEBUG: quick to compile, readable traces, and Eigen's own assertions are on.
+  const flags = sanitize ? ['-DTERSOR_SANITIZE=address,undefined', '-DCMAKE_CXX_FLAGS_RELEASE=-O1'] : [];
+  await run('cmake', ['-S', '.', '-B', folder, '-DCMAKE_BUILD_TYPE=Release', '-DTERSOR_TESTS=ON', ...flags]);
+  await run('cmake', ['--build', folder, '--target', 'tersor-native-tests', '--parallel', String(compileJobs())]);
+}
+
+/**
+ * @param {string} folder
+ * @param {string} isa '' for the machine's own choice
+ * @returns {{ count?: Count, output: string }} no count when the machine lacks the instruction set
+ */
+function runTests(folder, isa) {
+  const env = { ...process.env, UBSAN_OPTIONS: 'print_stacktrace=1', TERSOR_ISA: isa };
+  if (isa === '') delete (/** @type {NodeJS.ProcessEnv} */ (env).TERSOR_ISA);
+  const result = spawnSync(path.join(root, folder, 'tersor-native-tests'), ['--no-colors'], {
+    cwd: root,
+    env,
+    encoding: 'utf8',
+  });
+  const output = `${result.stdout ?? ''}${result.stderr ?? ''}`;
+  if (isa !== '' && result.status === NOT_ON_THIS_MACHINE) return { output };
+  const summary = /^\[doctest\] test cases:\s*(\d+) \|\s*(\d+) passed \|\s*(\d+) failed/m.exec(output);
+  const count = summary ? { passed: Number(summary[2]), failed: Number(summary[3]) } : { passed: 0, failed: 0 };
+  // No summary, no case at all, or a bad exit with nothing marked as failed: the run itself is what failed.
+  if (count.failed === 0 && (result.status !== 0 || count.passed === 0)) count.failed = 1;
+  return { count, output };
+}
+
+if (isMain(import.meta.url)) {
+  const { passed, failed } = await testNative({ sanitize: process.argv.includes('--sanitize') });
+  console.log(`${passed} passed, ${failed} failed`);
+  process.exitCode = failed > 0 ? 1 : 0;
+}

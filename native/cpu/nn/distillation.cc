@@ -1,0 +1,75 @@
+#include <cmath>
+
+#include "cpu/nn/loss.h"
+#include "cpu/operations.h"
+#include "cpu/parallel.h"
+#include "cpu/view.h"
+
+namespace tersor::cpu {
+namespace {
+
+// KL(softmax(teacher) || softmax(student)) of one row; gradient[j] = factor * (student probability - teacher's) unless
+// null.
+double divergence_of_row(const float* student, const float* teacher, int64_t columns, float scale, float factor,
+                         float* gradient) {
+  const Softmax s = softmax_of_row(student, columns, scale);
+  const Softmax t = softmax_of_row(teacher, columns, scale);
+  const auto s_factor = static_cast<float>(1.0 / s.total), t_factor = static_cast<float>(1.0 / t.total);
+  float s_block[kLossBlock], t_block[kLossBlock], terms[kLossBlock];
+  double divergence = 0.0;
+  for (int64_t j = 0; j < columns; j += kLossBlock) {
+    const int64_t count = std::min(kLossBlock, columns - j);
+    t.exponentials(teacher + j, count, t_block);
+    // A teacher probability of 0 contributes 0 even where the student's logit is -infinity.
+    map(
+        count, terms,
+        [&](float e, float zt, float zs) { return e > 0.0f || e != e ? e * (t.shifted(zt) - s.shifted(zs)) : 0.0f; },
+        t_block, teacher + j, student + j);
+    divergence += reduce_span<Sum>(terms, count);
+    if (gradient == nullptr) continue;
+    s.exponentials(student + j, count, s_block);
+    map(
+        count, gradient + j, [=](float es, float et) { return factor * (es * s_factor - et * t_factor); }, s_block,
+        t_block);
+  }
+  return divergence / t.total - (t.log_total() - s.log_total());
+}
+
+}  // namespace
+
+tersor_status distillation(tersor_context* context, const tersor_tensor* student, const tersor_tensor* teacher,
+                           float temperature, const tersor_tensor* loss, const tersor_tensor* gradient) {
+  const auto* s = data_of<const float>(student);
+  const auto* t = data_of<const float>(teacher);
+  auto* ds = gradient == nullptr ? nullptr : data_of<float>(gradient);
+  const int64_t rows = rows_of(student), columns = columns_of(student);
+  if (rows == 0 || columns == 0) {
+    return fail(context, TERSOR_INVALID_SHAPE, "expected at least one row and one column of logits, got %lld x %lld",
+                static_cast<long long>(rows), static_cast<long long>(columns));
+  }
+  if (!(temperature > 0.0f) || !std::isfinite(temperature)) {
+    return fail(context, TERSOR_INVALID_ARGUMENT, "expected a finite temperature > 0, got %g",
+                static_cast<double>(temperature));
+  }
+
+  const auto inverse = static_cast<float>(1.0 / static_cast<double>(temperature));
+  const auto factor = static_cast<float>(static_cast<double>(temperature) / static_cast<double>(rows));
+  double total = 0.0;
+  const tersor_status status = fold_chunks(
+      context, rows, row_grain(8 * columns), 0.0, Sum::combine,
+      [=](int64_t begin, int64_t end) {
+        double sum = 0.0;
+        for (int64_t row = begin; row < end; ++row) {
+          const int64_t at = row * columns;
+          sum += divergence_of_row(s + at, t + at, columns, inverse, factor, ds == nullptr ? nullptr : ds + at);
+        }
+        return sum;
+      },
+      &total);
+  if (status != TERSOR_OK) return status;
+  const auto tau = static_cast<double>(temperature);
+  *data_of<float>(loss) = static_cast<float>(tau * tau * total / static_cast<double>(rows));
+  return TERSOR_OK;
+}
+
+}  // namespace tersor::cpu

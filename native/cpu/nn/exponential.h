@@ -1,0 +1,30 @@
+// exp(x) for x <= 0, as softmax needs it: no branches, so that loops over it vectorise, and the same bits with any
+// libm.
+#pragma once
+
+#include <bit>
+#include <cstdint>
+
+namespace tersor::cpu {
+
+// Within 2 units in the last place; 0 below -87.33, where results would be subnormal; NaN stays NaN.
+// Reduction to r = x - n ln 2, |r| <= ln 2 / 2, then the polynomial of Cephes expf (Moshier).
+inline float exp_of_nonpositive(float x) {
+  constexpr float kSmallest = -87.33f, kLog2e = 1.44269504f, kLn2High = 0.693359375f, kLn2Low = -2.12194440e-4f;
+  constexpr float kRound = 12582912.0f;  // 1.5 * 2^23: adding it leaves round-half-even(v) in the low bits
+  const float shifted = x * kLog2e + kRound;
+  const float n = shifted - kRound;
+  const float r = (x - n * kLn2High) - n * kLn2Low;
+  float p = 1.9875691500e-4f;
+  p = p * r + 1.3981999507e-3f;
+  p = p * r + 8.3334519073e-3f;
+  p = p * r + 4.1665795894e-2f;
+  p = p * r + 1.6666665459e-1f;
+  p = p * r + 5.0000001201e-1f;
+  p = p * (r * r) + r + 1.0f;
+  const uint32_t exponent = std::bit_cast<uint32_t>(shifted) - std::bit_cast<uint32_t>(kRound) + 127u;
+  const float power = std::bit_cast<float>(exponent << 23);
+  return x < kSmallest ? 0.0f : p * power;
+}
+
+}  // namespace tersor::cpu

@@ -55,6 +55,11 @@ function block(c0: number, c1: number, c2: number, c3: number, k0: number, k1: n
   out[3] = c3;
 }
 
+/** `value % n` for integers up to 2³²: the quotient is at least 2⁻³² away from rounding up, and `%` of doubles is slow. */
+function remainder(value: number, n: number): number {
+  return value - Math.floor(value / n) * n;
+}
+
 function checkSeed(seed: number | bigint): bigint {
   if (typeof seed === 'number' && !Number.isSafeInteger(seed)) {
     throw new TersorError('ERR_TERSOR_INVALID_ARGUMENT', `expected an integer seed, got ${seed}, at seed`);
@@ -68,7 +73,10 @@ function checkSeed(seed: number | bigint): bigint {
 
 function checkCount(value: number, smallest: number, largest: number, where: string): void {
   if (!Number.isInteger(value) || value < smallest || value > largest) {
-    throw new TersorError('ERR_TERSOR_OUT_OF_RANGE', `expected an integer in ${smallest}..${largest}, got ${value}, at ${where}`);
+    throw new TersorError(
+      'ERR_TERSOR_OUT_OF_RANGE',
+      `expected an integer in ${smallest}..${largest}, got ${value}, at ${where}`,
+    );
   }
 }
 
@@ -127,10 +135,10 @@ export function philox(seed: number | bigint, stream = 0): RandomStream {
   function integer(n: number): number {
     checkCount(n, 1, TWO_32, 'n');
     // Words past the last whole multiple of n would favour small results: draw again.
-    const limit = TWO_32 - (TWO_32 % n);
+    const limit = TWO_32 - remainder(TWO_32, n);
     let word = nextUint32();
     while (word >= limit) word = nextUint32();
-    return word % n;
+    return remainder(word, n);
   }
 
   function permutation(n: number): Int32Array {

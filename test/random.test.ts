@@ -5,7 +5,11 @@ import { type PhiloxCounter, type PhiloxKey, philox, philox4x32 } from '../lib/r
 describe('philox', () => {
   it("gives Random123's known answers", () => {
     const cases: [PhiloxCounter, PhiloxKey, number[]][] = [
-      [[0, 0, 0, 0], [0, 0], [0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8]],
+      [
+        [0, 0, 0, 0],
+        [0, 0],
+        [0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8],
+      ],
       [
         [0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff],
         [0xffffffff, 0xffffffff],
@@ -90,11 +94,17 @@ describe('philox', () => {
   it('refuses seeds, streams and counts out of range', () => {
     const code = 'code';
     for (const seed of [-1, 0.5, Number.NaN, 2 ** 53, -1n, 2n ** 64n]) {
-      expect(() => philox(seed, 0)).to.throw().with.property(code, 'ERR_TERSOR_INVALID_ARGUMENT');
+      expect(() => philox(seed, 0))
+        .to.throw()
+        .with.property(code, 'ERR_TERSOR_INVALID_ARGUMENT');
     }
-    expect(() => philox(0, -1)).to.throw().with.property(code, 'ERR_TERSOR_OUT_OF_RANGE');
+    expect(() => philox(0, -1))
+      .to.throw()
+      .with.property(code, 'ERR_TERSOR_OUT_OF_RANGE');
     for (const n of [0, -1, 1.5, Number.NaN, 2 ** 32 + 1]) {
-      expect(() => philox(0, 0).integer(n)).to.throw().with.property(code, 'ERR_TERSOR_OUT_OF_RANGE');
+      expect(() => philox(0, 0).integer(n))
+        .to.throw()
+        .with.property(code, 'ERR_TERSOR_OUT_OF_RANGE');
     }
     expect(philox(0, 0).integer(1)).to.equal(0);
   });

@@ -1,0 +1,119 @@
+import { TersorError } from '../errors';
+import { philox, type RandomStream } from '../random';
+import { quantile } from './quantile';
+
+/** Difference of two means with its bootstrap interval, in the metric's own unit (accuracy .01 = one percentage point). */
+export interface Interval {
+  /** mean(a) − mean(b). */
+  readonly difference: number;
+  readonly low: number;
+  readonly high: number;
+  /** Probability that intervals made this way cover the true difference, e.g. 0.95. */
+  readonly confidence: number;
+}
+
+/** Options of {@link pairedBootstrap}. */
+export interface BootstrapOptions {
+  /** Default 0. */
+  readonly seed?: number | bigint;
+  /** Default 10,000. */
+  readonly resamples?: number;
+  /** Between 0 and 1, default 0.95. */
+  readonly confidence?: number;
+}
+
+/** Cumulative distribution of the binomial (n, p), 0 < p < 1, in logarithms so that n = 10⁶ does not underflow. */
+function binomialCumulative(n: number, p: number): Float64Array {
+  const cumulative = new Float64Array(n + 1);
+  const logOdds = Math.log(p) - Math.log1p(-p);
+  let logProbability = n * Math.log1p(-p);
+  let sum = 0;
+  for (let successes = 0; successes <= n; successes++) {
+    sum += Math.exp(logProbability);
+    cumulative[successes] = sum;
+    logProbability += Math.log((n - successes) / (successes + 1)) + logOdds;
+  }
+  return cumulative;
+}
+
+/** First index whose cumulative probability exceeds u. */
+function invert(cumulative: Float64Array, u: number): number {
+  let low = 0;
+  let high = cumulative.length - 1;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (cumulative[middle]! > u) high = middle;
+    else low = middle + 1;
+  }
+  return low;
+}
+
+/** How many of n draws with replacement from n pairs meet one of the `changed` pairs. */
+function changedDraws(n: number, changed: number, random: RandomStream): () => number {
+  if (changed === n) return () => n;
+  const cumulative = binomialCumulative(n, changed / n);
+  return () => invert(cumulative, random.uniform());
+}
+
+function pairedDifferences(a: ArrayLike<number>, b: ArrayLike<number>): Float64Array {
+  if (a.length !== b.length) {
+    throw new TersorError('ERR_TERSOR_SHAPE', `expected as many values on both sides, got ${a.length} and ${b.length}`);
+  }
+  if (a.length === 0) throw new TersorError('ERR_TERSOR_DATA', 'expected at least one pair of values, got none');
+  return Float64Array.from({ length: a.length }, (_, i) => {
+    const difference = a[i]! - b[i]!;
+    if (Number.isFinite(difference)) return difference;
+    throw new TersorError('ERR_TERSOR_NOT_FINITE', `expected finite values, got ${a[i]} and ${b[i]}, at pair ${i}`);
+  });
+}
+
+function checkOptions(resamples: number, confidence: number): void {
+  if (!Number.isInteger(resamples) || resamples < 1) {
+    throw new TersorError('ERR_TERSOR_OUT_OF_RANGE', `expected an integer >= 1, got ${resamples}, at resamples`);
+  }
+  if (!(confidence > 0 && confidence < 1)) {
+    throw new TersorError('ERR_TERSOR_OUT_OF_RANGE', `expected a number in (0, 1), got ${confidence}, at confidence`);
+  }
+}
+
+/**
+ * Paired bootstrap interval of mean(a) − mean(b): examples are drawn with replacement, both models' values together, and
+ * the interval is read off the percentiles of the resampled differences.
+ *
+ * The percentile interval and not BCa: a mean of paired differences is unbiased and, on the thousands of examples it is
+ * used for, all but symmetric, so the correction is smaller than the error of the resampling itself. Most pairs do
+ * not differ (a compressed model answers nearly as the original): how many of the n draws meet one of the differing
+ * pairs is a binomial number, and only those are drawn. The distribution is the same, the work is a small part.
+ *
+ * Source: Efron, Tibshirani, "An introduction to the bootstrap", 1993, ch. 13; for paired test sets Koehn, "Statistical
+ * significance tests for machine translation evaluation", EMNLP 2004.
+ *
+ * @param a values per example of one model
+ * @param b values of the other model, for the same examples in the same order
+ * @throws TersorError ERR_TERSOR_SHAPE for different lengths, ERR_TERSOR_DATA for none, ERR_TERSOR_NOT_FINITE for NaN or
+ *   infinite values, ERR_TERSOR_OUT_OF_RANGE for an option
+ *
+ * @example
+ * const { difference, low, high } = pairedBootstrap([1, 1, 0, 1], [1, 0, 0, 1]); // 0.25, 0, 0.75
+ */
+export function pairedBootstrap(a: ArrayLike<number>, b: ArrayLike<number>, options: BootstrapOptions = {}): Interval {
+  const { seed = 0, resamples = 10_000, confidence = 0.95 } = options;
+  checkOptions(resamples, confidence);
+  const differences = pairedDifferences(a, b);
+  const n = differences.length;
+  const changed = differences.filter((value) => value !== 0);
+  const difference = changed.reduce((sum, value) => sum + value, 0) / n;
+  if (changed.length === 0) return { difference: 0, low: 0, high: 0, confidence };
+
+  const random = philox(seed);
+  const drawCount = changedDraws(n, changed.length, random);
+  const means = new Float64Array(resamples);
+  for (let resample = 0; resample < resamples; resample++) {
+    let sum = 0;
+    for (let left = drawCount(); left > 0; left--) sum += changed[random.integer(changed.length)]!;
+    means[resample] = sum / n;
+  }
+  means.sort();
+  const tail = (1 - confidence) / 2;
+  return { difference, low: quantile(means, tail), high: quantile(means, 1 - tail), confidence };
+}

@@ -63,10 +63,8 @@ const MANAGERS = [
 
 const CHROMIUM_COMMANDS = ['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable'];
 
-/**
- * The C++ compiler that CMake will take.
- */
-export const compiler = process.env.CXX || (process.platform === 'darwin' ? 'clang++' : 'g++');
+/** The C++ compiler that CMake will take: its own order of names. */
+const compiler = process.env.CXX || ['c++', 'g++', 'clang++'].find(isCommand) || 'g++';
 
 /**
  * Stops with the line to type when the compiler or CMake is missing or too old.

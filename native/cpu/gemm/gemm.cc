@@ -1,0 +1,54 @@
+#include "cpu/gemm/gemm.h"
+
+#include "backend/fail.h"
+#include "cpu/operations.h"
+#include "cpu/parallel.h"
+#include "cpu/view.h"
+
+namespace tersor::cpu {
+
+const KernelList<GemmKernel> gemm_kernels("gemm", {
+#if TERSOR_X86
+  {"gemm_avx512", Isa::avx512, gemm_avx512}, {"gemm_avx2", Isa::avx2, gemm_avx2},
+#endif
+      {"gemm_scalar", Isa::scalar, gemm_scalar},
+});
+
+void gemm_finish(const GemmArguments& arguments, int64_t row, int64_t rows, int64_t column, int64_t columns) {
+  if (arguments.bias == nullptr && !arguments.relu) return;
+  for (int64_t i = row; i < row + rows; ++i) {
+    float* c = arguments.c + i * arguments.n + column;
+    if (arguments.bias != nullptr) {
+      const float* bias = arguments.bias + column;
+      for (int64_t j = 0; j < columns; ++j) c[j] += bias[j];
+    }
+    if (arguments.relu) {
+      for (int64_t j = 0; j < columns; ++j) c[j] = c[j] < 0 ? 0 : c[j];  // NaN stays
+    }
+  }
+}
+
+tersor_status gemm(tersor_context* context, const tersor_tensor* a, int32_t transpose_a, const tersor_tensor* b,
+                   int32_t transpose_b, const tersor_tensor* bias, tersor_activation activation, int32_t accumulate,
+                   const tersor_tensor* c) {
+  const int64_t a_columns = a->shape[1], b_columns = b->shape[1];
+  const GemmArguments arguments = {
+      .m = c->shape[0],
+      .n = c->shape[1],
+      .k = transpose_a ? a->shape[0] : a_columns,
+      .a = {data_of<const float>(a), transpose_a ? 1 : a_columns, transpose_a ? a_columns : 1},
+      .b = {data_of<const float>(b), transpose_b ? 1 : b_columns, transpose_b ? b_columns : 1},
+      .c = data_of<float>(c),
+      .bias = bias == nullptr ? nullptr : data_of<const float>(bias),
+      .relu = activation == TERSOR_RELU,
+      .accumulate = accumulate != 0,
+      .cancel = context->cancel,
+  };
+  if (arguments.m == 0 || arguments.n == 0) return TERSOR_OK;
+  const tersor_status status = gemm_kernels.best()(arguments);
+  if (status == TERSOR_CANCELLED) return cancelled(context);
+  if (status == TERSOR_OUT_OF_MEMORY) return fail(context, status, "expected memory for packing, got none, at gemm");
+  return status;
+}
+
+}  // namespace tersor::cpu

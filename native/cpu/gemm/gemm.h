@@ -1,0 +1,39 @@
+// f32 matrix product: the kernels behind the backend's `gemm`.
+#pragma once
+
+#include <cstdint>
+
+#include "backend/kernels.h"
+#include "core/status.h"
+
+namespace tersor::cpu {
+
+// A matrix read through two strides, in elements; one of them is 1.
+struct StridedMatrix {
+  const float* data;
+  int64_t row_stride, column_stride;
+};
+
+// c[m,n] = activation(a[m,k] * b[k,n] + (accumulate ? c : 0) + bias[n]); c is row-major without gaps.
+struct GemmArguments {
+  int64_t m, n, k;
+  StridedMatrix a, b;
+  float* c;
+  const float* bias;  // or null
+  bool relu, accumulate;
+  const volatile int32_t* cancel;
+};
+
+// TERSOR_OK, TERSOR_CANCELLED or TERSOR_OUT_OF_MEMORY.
+using GemmKernel = tersor_status(const GemmArguments&);
+
+extern const KernelList<GemmKernel> gemm_kernels;
+
+GemmKernel gemm_scalar;
+GemmKernel gemm_avx2;
+GemmKernel gemm_avx512;
+
+// Adds bias and applies the activation to columns [column, column + columns) of rows [row, row + rows) of c.
+void gemm_finish(const GemmArguments& arguments, int64_t row, int64_t rows, int64_t column, int64_t columns);
+
+}  // namespace tersor::cpu

@@ -1,0 +1,47 @@
+#include "cpu/gemm/gemm_blocked.h"
+#include "cpu/gemm/gemm_pack.h"
+#include "cpu/gemm/gemm_tile.h"
+
+namespace tersor::cpu {
+namespace {
+
+struct Avx2 {
+  using Register = __m256;
+  using Mask = __m256i;
+  static constexpr int kWidth = 8;
+
+  static Mask mask(int count) {
+    const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    return _mm256_cmpgt_epi32(_mm256_set1_epi32(count), lane);
+  }
+  static Register zero() { return _mm256_setzero_ps(); }
+  static Register load(const float* p) { return _mm256_loadu_ps(p); }
+  static Register load(const float* p, Mask m) { return _mm256_maskload_ps(p, m); }
+  static Register broadcast(const float* p) { return _mm256_broadcast_ss(p); }
+  static Register add(Register a, Register b) { return _mm256_add_ps(a, b); }
+  static Register multiply_add(Register a, Register b, Register c) { return _mm256_fmadd_ps(a, b, c); }
+  static void store(float* p, Register v) { _mm256_storeu_ps(p, v); }
+  static void store(float* p, Register v, Mask m) { _mm256_maskstore_ps(p, m, v); }
+
+  static __m128 sum4(Register a, Register b, Register c, Register d) {
+    const __m256 halves = _mm256_hadd_ps(_mm256_hadd_ps(a, b), _mm256_hadd_ps(c, d));
+    return _mm_add_ps(_mm256_castps256_ps128(halves), _mm256_extractf128_ps(halves, 1));
+  }
+};
+
+constexpr int kTileRows = 6, kTileVectors = 2, kDotRows = 3;
+
+constexpr GemmTiles kTiles = {
+    .tile_rows = kTileRows,
+    .tile_columns = kTileVectors * Avx2::kWidth,
+    .multiply_panels = PanelTiles<Avx2, kTileRows, kTileVectors>::multiply,
+    .pack_rows = pack_panel<kTileRows>,
+    .pack_columns = pack_panel<kTileVectors * Avx2::kWidth>,
+    .multiply_dots = DotTiles<Avx2, kDotRows>::multiply,
+};
+
+}  // namespace
+
+tersor_status gemm_avx2(const GemmArguments& arguments) { return gemm_blocked(arguments, kTiles); }
+
+}  // namespace tersor::cpu

@@ -1,0 +1,59 @@
+// Reference: straight loops, one order of summation per layout.
+#include <algorithm>
+
+#include "core/thread_pool.h"
+#include "cpu/gemm/gemm.h"
+
+namespace tersor::cpu {
+namespace {
+
+constexpr int64_t kProductsPerChunk = int64_t{1} << 20;
+
+// Both operands along k. Eight partial sums: closer to the exact sum than one, and a compiler may keep them in a
+// vector.
+float dot(const float* a, const float* b, int64_t k) {
+  float partial[8] = {};
+  int64_t p = 0;
+  for (; p + 8 <= k; p += 8) {
+    for (int lane = 0; lane < 8; ++lane) partial[lane] += a[p + lane] * b[p + lane];
+  }
+  for (int lane = 0; p < k; ++p, ++lane) partial[lane] += a[p] * b[p];
+  float sum = 0;
+  for (const float value : partial) sum += value;
+  return sum;
+}
+
+void row_of_dots(const GemmArguments& g, int64_t i) {
+  const float* a = g.a.data + i * g.a.row_stride;
+  float* c = g.c + i * g.n;
+  for (int64_t j = 0; j < g.n; ++j) {
+    const float sum = dot(a, g.b.data + j * g.b.column_stride, g.k);
+    c[j] = g.accumulate ? c[j] + sum : sum;
+  }
+}
+
+void row_of_combinations(const GemmArguments& g, int64_t i) {
+  float* c = g.c + i * g.n;
+  if (!g.accumulate) std::fill(c, c + g.n, 0.0f);
+  for (int64_t p = 0; p < g.k; ++p) {
+    const float factor = g.a.data[i * g.a.row_stride + p * g.a.column_stride];
+    const float* b = g.b.data + p * g.b.row_stride;
+    for (int64_t j = 0; j < g.n; ++j) c[j] += factor * b[j * g.b.column_stride];
+  }
+}
+
+}  // namespace
+
+tersor_status gemm_scalar(const GemmArguments& g) {
+  const bool dots = g.a.column_stride == 1 && g.b.row_stride == 1 && g.b.column_stride != 1;
+  const int64_t grain = std::max<int64_t>(1, kProductsPerChunk / std::max<int64_t>(1, g.n * g.k));
+  const bool finished = parallel_for(g.cancel, g.m, grain, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      dots ? row_of_dots(g, i) : row_of_combinations(g, i);
+      gemm_finish(g, i, 1, 0, g.n);
+    }
+  });
+  return finished ? TERSOR_OK : TERSOR_CANCELLED;
+}
+
+}  // namespace tersor::cpu

@@ -1,4 +1,4 @@
-#include "cpu/nn/map.h"
+#include "cpu/map.h"
 #include "cpu/operations.h"
 #include "cpu/parallel.h"
 #include "cpu/view.h"

@@ -1,7 +1,7 @@
 #include <cstring>
 
 #include "cpu/ids.h"
-#include "cpu/nn/map.h"
+#include "cpu/map.h"
 #include "cpu/operations.h"
 #include "cpu/parallel.h"
 #include "cpu/view.h"

@@ -5,9 +5,9 @@
 #include <cmath>
 #include <cstdint>
 
+#include "cpu/map.h"
 #include "cpu/nn/exponential.h"
-#include "cpu/nn/map.h"
-#include "cpu/nn/reduction.h"
+#include "cpu/reduction.h"
 
 namespace tersor::cpu {
 

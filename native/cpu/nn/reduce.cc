@@ -1,8 +1,8 @@
 #include <type_traits>
 
-#include "cpu/nn/reduction.h"
 #include "cpu/operations.h"
 #include "cpu/parallel.h"
+#include "cpu/reduction.h"
 #include "cpu/view.h"
 
 namespace tersor::cpu {

@@ -1,0 +1,230 @@
+// The addon's exports: every operation, the functions around them, and what is known about this build and machine.
+#include <napi.h>
+
+#include <algorithm>
+#include <string_view>
+
+#include "backend/kernels.h"
+#include "binding/arguments.h"
+#include "binding/devices.h"
+#include "binding/environment.h"
+#include "binding/error.h"
+#include "binding/operation.h"
+#include "binding/tensors.h"
+#include "core/cpu_features.h"
+#include "core/thread_pool.h"
+
+namespace tersor::binding {
+namespace {
+
+napi_value undefined(napi_env env) {
+  napi_value result;
+  check(napi_get_undefined(env, &result));
+  return result;
+}
+
+std::span<const Operation* const> all_operations() {
+  static const std::vector<const Operation*>& all = *[] {
+    auto* list = new std::vector<const Operation*>;  // never destroyed: a job may run at process exit
+    for (const auto family : {memory_operations(), product_operations(), elementwise_operations(), loss_operations(),
+                              compression_operations(), optimizer_operations()}) {
+      for (const Operation& operation : family) list->push_back(&operation);
+    }
+    return list;
+  }();
+  return all;
+}
+
+// --- functions around the operations ---------------------------------------------------------------------------------
+
+napi_value use_error_class(Arguments& in) {
+  const napi_value constructor = in.value();
+  napi_valuetype type = napi_undefined;
+  check(napi_typeof(in.env(), constructor, &type));
+  if (type != napi_function) {
+    in.fail(TERSOR_INVALID_ARGUMENT, "expected errorClass to be a class, got " + describe(in.env(), constructor));
+  }
+  in.environment().set_error_class(constructor);
+  return undefined(in.env());
+}
+
+// operation, arguments, cancel token -> promise
+napi_value run(Arguments& in) {
+  const std::string name = in.text("operation");
+  const auto operations = all_operations();
+  const auto found =
+      std::find_if(operations.begin(), operations.end(), [&](const Operation* o) { return name == o->name; });
+  if (found == operations.end()) {
+    in.fail(TERSOR_INVALID_ARGUMENT, "expected the name of an operation, got \"" + name + "\"");
+  }
+  const Operation& operation = **found;
+
+  const napi_value list = in.value();
+  bool is_array = false;
+  check(napi_is_array(in.env(), list, &is_array));
+  if (!is_array) {
+    in.fail(TERSOR_INVALID_ARGUMENT, "expected args to be an array, got " + describe(in.env(), list));
+  }
+  uint32_t count = 0;
+  check(napi_get_array_length(in.env(), list, &count));
+  napi_value values[Arguments::kMaxCount];
+  // All are fetched before the first is read: a getter in the array must not change what has been checked.
+  for (uint32_t i = 0; i < std::min<size_t>(count, Arguments::kMaxCount); ++i) {
+    check(napi_get_element(in.env(), list, i, &values[i]));
+  }
+
+  const napi_value token_value = in.value();
+  const CancelToken* token = find_cancel_token(in.env(), in.environment(), token_value);
+  if (token == nullptr) {
+    in.fail(TERSOR_INVALID_ARGUMENT, "expected cancel to be a cancel token, got " + describe(in.env(), token_value));
+  }
+
+  Arguments arguments(in.env(), operation.name, values, count);
+  arguments.expect_count(operation.arity);
+  std::unique_ptr<Work> work = operation.prepare(arguments);
+  return in.environment().jobs.start(arguments, std::move(work), token->flag);
+}
+
+napi_value create_cancel_token(Arguments& in) { return wrap_cancel_token(in.env()); }
+
+napi_value cancel(Arguments& in) {
+  const napi_value value = in.value();
+  const CancelToken* token = find_cancel_token(in.env(), in.environment(), value);
+  if (token == nullptr) {
+    in.fail(TERSOR_INVALID_ARGUMENT, "expected token to be a cancel token, got " + describe(in.env(), value));
+  }
+  __atomic_store_n(token->flag.get(), 1, __ATOMIC_RELAXED);
+  return undefined(in.env());
+}
+
+napi_value threads(Arguments& in) { return Napi::Number::New(in.env(), thread_count()); }
+
+napi_value set_threads(Arguments& in) {
+  set_thread_count(static_cast<int>(in.integer("count", 1, 1024)));
+  return undefined(in.env());
+}
+
+napi_value kernels(Arguments& in) {
+  const Napi::Env env(in.env());
+  Napi::Array list = Napi::Array::New(env);
+  for (const KernelReport& kernel : kernel_report()) {
+    Napi::Object entry = Napi::Object::New(env);
+    entry.Set("operation", kernel.operation);
+    entry.Set("name", kernel.name);
+    entry.Set("isa", kernel.isa);
+    entry.Set("selected", kernel.selected);
+    entry.Set("reason", kernel.reason);
+    list.Set(list.Length(), entry);
+  }
+  return list;
+}
+
+napi_value list_devices(Arguments& in) {
+  const Napi::Env env(in.env());
+  Napi::Array list = Napi::Array::New(env);
+  for (const Device& device : devices()) {
+    Napi::Object entry = Napi::Object::New(env);
+    const bool available = device.backend != nullptr;
+    entry.Set("name", device.name);
+    entry.Set("available", available);
+    entry.Set("reason", device.reason);
+    entry.Set("isa", available ? name_of(active_isa()) : "");
+    entry.Set("threads", available ? thread_count() : 0);
+    list.Set(list.Length(), entry);
+  }
+  return list;
+}
+
+napi_value versions(Arguments& in) {
+  Napi::Object result = Napi::Object::New(Napi::Env(in.env()));
+  result.Set("addon", TERSOR_VERSION);
+  result.Set("abi", TERSOR_BACKEND_ABI);
+  result.Set("compiler", __VERSION__);
+  result.Set("eigen", TERSOR_EIGEN_VERSION);
+  return result;
+}
+
+struct Function {
+  const char* name;
+  size_t arity;
+  napi_value (*call)(Arguments&);
+};
+
+constexpr Function kFunctions[] = {
+    {"create", 3, create},
+    {"reshape", 2, reshape},
+    {"release", 1, release},
+    {"write", 2, write},
+    {"read", 2, read},
+    {"memory", 0, memory},
+    {"useErrorClass", 1, use_error_class},
+    {"run", 3, run},
+    {"createCancelToken", 0, create_cancel_token},
+    {"cancel", 1, cancel},
+    {"threads", 0, threads},
+    {"setThreads", 1, set_threads},
+    {"kernels", 0, kernels},
+    {"devices", 0, list_devices},
+    {"versions", 0, versions},
+};
+
+// --- the boundary ----------------------------------------------------------------------------------------------------
+
+napi_value call(const Function& function, Arguments& arguments) { return function.call(arguments); }
+
+napi_value call(const Operation& operation, Arguments& arguments) {
+  operation.run_now(arguments);
+  return nullptr;  // undefined
+}
+
+// What JavaScript calls. No C++ exception gets past here.
+template <typename Entry>
+napi_value enter(napi_env env, napi_callback_info info) noexcept {
+  try {
+    napi_value values[Arguments::kMaxCount];
+    size_t count = Arguments::kMaxCount;
+    void* data = nullptr;
+    check(napi_get_cb_info(env, info, &count, values, nullptr, &data));
+    const auto& entry = *static_cast<const Entry*>(data);
+    Arguments arguments(env, entry.name, values, count);
+    arguments.expect_count(entry.arity);
+    return call(entry, arguments);
+  } catch (const Napi::Error& error) {
+    error.ThrowAsJavaScriptException();
+  } catch (...) {
+    rethrow_in_javascript(env);
+  }
+  return nullptr;
+}
+
+template <typename Entry>
+void define(Napi::Object exports, const Entry& entry) {
+  napi_value function;
+  check(napi_create_function(exports.Env(), entry.name, NAPI_AUTO_LENGTH, enter<Entry>,
+                             const_cast<void*>(static_cast<const void*>(&entry)), &function));
+  check(napi_set_named_property(exports.Env(), exports, entry.name, function));
+}
+
+// A wish that cannot be granted is an error, not a fallback.
+void expect_settings(const char* error) {
+  if (*error != '\0') throw Error{code_of(TERSOR_INVALID_ARGUMENT), error};
+}
+
+Napi::Object initialize(Napi::Env env, Napi::Object exports) {
+  Environment::install(env);
+  try {
+    expect_settings(isa_error());
+    expect_settings(thread_count_error());
+    for (const Operation* operation : all_operations()) define(exports, *operation);
+    for (const Function& function : kFunctions) define(exports, function);
+  } catch (...) {
+    rethrow_in_javascript(env);
+  }
+  return exports;
+}
+
+}  // namespace
+
+NODE_API_MODULE(tersor, initialize)
+
+}  // namespace tersor::binding

@@ -1,0 +1,140 @@
+// Typed reading of a JavaScript call's arguments, left to right. Whatever does not fit throws an Error that names the
+// operation, the argument, what was expected and what came.
+#pragma once
+
+#include <node_api.h>
+
+#include <array>
+#include <cstdint>
+#include <initializer_list>
+#include <span>
+#include <string>
+
+#include "backend/backend.h"
+#include "binding/environment.h"
+#include "binding/error.h"
+#include "binding/handle.h"
+
+namespace tersor::binding {
+
+using DTypes = uint32_t;  // a set, one bit per dtype
+constexpr DTypes set_of(std::initializer_list<tersor_dtype> dtypes) {
+  DTypes set = 0;
+  for (const tersor_dtype dtype : dtypes) set |= DTypes{1} << dtype;
+  return set;
+}
+inline constexpr DTypes kF32 = set_of({TERSOR_F32});
+inline constexpr DTypes kI8 = set_of({TERSOR_I8});
+inline constexpr DTypes kU8 = set_of({TERSOR_U8});
+inline constexpr DTypes kI32 = set_of({TERSOR_I32});
+inline constexpr DTypes kU32 = set_of({TERSOR_U32});
+inline constexpr DTypes kPacked = set_of({TERSOR_U1, TERSOR_U2, TERSOR_U3, TERSOR_U4});
+inline constexpr DTypes kAnyDType = (DTypes{1} << TERSOR_DTYPE_COUNT) - 1;
+inline constexpr DTypes kByteSized = kAnyDType & ~kPacked;
+
+inline constexpr int kAnyRank = -1;
+inline constexpr int64_t kAny = -1;  // a dimension that is free
+inline constexpr int64_t kMaxSafeInteger = (int64_t{1} << 53) - 1;
+
+// A tensor argument. Valid during the call only; tensor() is what outlives it.
+struct Operand {
+  const char* name;
+  const Handle* handle;
+  const tersor_tensor& tensor() const { return handle->tensor; }
+  int rank() const { return tensor().rank; }
+  int64_t dim(int i) const { return tensor().shape[i]; }
+};
+
+// A tensor that may be absent, as the backend wants it.
+struct OptionalTensor {
+  bool present;
+  tersor_tensor value;
+  const tersor_tensor* get() const { return present ? &value : nullptr; }
+};
+
+struct OptionalOperand {
+  bool present;
+  Operand operand;
+  OptionalTensor tensor() const { return present ? OptionalTensor{true, operand.tensor()} : OptionalTensor{false, {}}; }
+};
+
+enum class Access { read, write, update };
+
+// A tensor argument and what the operation does with it.
+struct Use {
+  Operand operand;
+  Access access;
+};
+
+std::string describe(napi_env env, napi_value value);
+
+class Arguments {
+ public:
+  static constexpr size_t kMaxCount = 24;
+
+  Arguments(napi_env env, const char* operation, const napi_value* values, size_t count);
+
+  napi_env env() const { return env_; }
+  Environment& environment() const { return environment_; }
+  const char* operation() const { return operation_; }
+  void expect_count(size_t count) const;
+
+  // --- tensors -----------------------------------------------------------------------------------------------------
+  Operand input(const char* name, DTypes dtypes, int rank = kAnyRank);
+  OptionalOperand optional_input(const char* name, DTypes dtypes, int rank = kAnyRank);
+  // Written whole, never read; may share memory only with the operands of `in_place`.
+  Operand output(const char* name, DTypes dtypes, std::initializer_list<Operand> in_place = {});
+  OptionalOperand optional_output(const char* name, DTypes dtypes);
+  // Read and written.
+  Operand update(const char* name, DTypes dtypes, int rank = kAnyRank);
+  OptionalOperand optional_update(const char* name, DTypes dtypes);
+  // The handle itself, whatever jobs are doing with its memory; released ones too when `released_too`.
+  Handle& handle(const char* name, bool released_too = false);
+
+  // kAny dimensions are free. `matching` are named in the error: "... to match a [32, 784]".
+  void expect_shape(const Operand& operand, std::initializer_list<int64_t> shape,
+                    std::initializer_list<Operand> matching = {}) const;
+  void expect_shape(const OptionalOperand& operand, std::initializer_list<int64_t> shape,
+                    std::initializer_list<Operand> matching = {}) const;
+  void expect_same_shape(const Operand& operand, const Operand& as) const;
+  void expect_same_shape(const OptionalOperand& operand, const Operand& as) const;
+
+  std::span<const Use> uses() const { return {uses_.data(), use_count_}; }
+  const tersor_backend& backend() const;
+
+  // --- plain values ------------------------------------------------------------------------------------------------
+  napi_value value() { return values_[next_++]; }
+  bool boolean(const char* name);
+  int64_t integer(const char* name, int64_t low, int64_t high);
+  uint64_t unsigned64(const char* name);
+  double any_number(const char* name);      // NaN and infinities too
+  float finite(const char* name);           // fits f32
+  float positive(const char* name);         // > 0
+  float non_negative(const char* name);     // >= 0
+  float below_one(const char* name);        // [0, 1)
+  tersor_activation activation();
+  std::string text(const char* name, size_t max_bytes = 256);
+  // Dimensions; returns the rank.
+  int32_t shape(const char* name, int64_t (&dimensions)[TERSOR_MAX_RANK]);
+
+  [[noreturn]] void fail(const char* code, const std::string& message) const;
+  [[noreturn]] void fail(tersor_status status, const std::string& message) const { fail(code_of(status), message); }
+
+ private:
+  Operand operand(const char* name, DTypes dtypes, int rank, Access access, std::initializer_list<Operand> in_place);
+  void expect_disjoint(const Operand& operand, Access access, std::initializer_list<Operand> in_place) const;
+  void expect_idle(const Operand& operand, Access access) const;
+  bool skip_null();
+  float f32(const char* name, double low, bool low_included, double high, const char* range);
+
+  napi_env env_;
+  Environment& environment_;
+  const char* operation_;
+  const napi_value* values_;
+  size_t count_;
+  size_t next_ = 0;
+  size_t use_count_ = 0;
+  std::array<Use, 16> uses_;
+};
+
+}  // namespace tersor::binding

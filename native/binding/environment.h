@@ -1,0 +1,51 @@
+// What the addon keeps for each JavaScript environment (the main thread and every worker have their own). Used on that
+// environment's thread only.
+#pragma once
+
+#include <node_api.h>
+
+#include <cstdint>
+#include <memory>
+#include <unordered_set>
+
+#include "binding/queue.h"
+
+namespace tersor::binding {
+
+struct Handle;
+struct CancelToken;
+
+class Environment {
+ public:
+  // Makes the environment's instance data.
+  static void install(napi_env env);
+  static Environment& of(napi_env env);
+
+  explicit Environment(napi_env env) : env_(env), jobs(env) {}
+  Environment(const Environment&) = delete;
+  Environment& operator=(const Environment&) = delete;
+
+  napi_env env() const { return env_; }
+  // Handles outlive the instance data when the environment is torn down, so each owns a share.
+  static std::shared_ptr<Environment> share(napi_env env);
+
+  napi_value error_class() const;  // null until set
+  void set_error_class(napi_value constructor);
+
+ private:
+  napi_env env_;
+  napi_ref error_class_ = nullptr;
+
+ public:
+  // Every external this environment has handed out: what makes a foreign external an error instead of a wild pointer.
+  std::unordered_set<const void*> handles;
+  std::unordered_set<const void*> tokens;
+
+  int64_t live_buffers = 0;  // with at least one handle or job
+  int64_t live_bytes = 0;
+  int64_t live_tensors = 0;  // handles not released
+
+  PendingJobs jobs;  // last: its memory is counted above
+};
+
+}  // namespace tersor::binding

@@ -1,0 +1,174 @@
+// Quantization and pruning.
+#include "binding/operation.h"
+#include "core/dtype.h"
+
+namespace tersor::binding {
+namespace {
+
+constexpr DTypes kCodes = kI8 | kU8 | kPacked;
+
+// Codes beyond this are no longer exact in f32.
+constexpr int64_t kMaxCode = int64_t{1} << 24;
+
+// tersor_affine by value, so that it can move into a job.
+struct Affine {
+  tersor_tensor scales;
+  OptionalTensor zero_points, biases;
+  int32_t code_min, code_max;
+  int64_t group_size;
+
+  tersor_affine view() const { return {&scales, zero_points.get(), biases.get(), code_min, code_max, group_size}; }
+};
+
+int64_t groups_of(int64_t columns, int64_t group_size) {
+  return columns <= group_size ? 1 : (columns - 1) / group_size + 1;
+}
+
+// Parameters are [1, groups] or [rows of x, groups].
+void expect_parameters(const Arguments& in, const Operand& parameters, const Operand& x, int64_t group_size) {
+  const int64_t rows = parameters.dim(0) == 1 ? 1 : x.dim(0);
+  in.expect_shape(parameters, {rows, groups_of(x.dim(1), group_size)}, {x});
+}
+
+Affine read_affine(Arguments& in, const Operand& x) {
+  const Operand scales = in.input("scales", kF32, 2);
+  const OptionalOperand zero_points = in.optional_input("zeroPoints", kI32);
+  const OptionalOperand biases = in.optional_input("biases", kF32);
+  if (zero_points.present && biases.present) {
+    in.fail(TERSOR_INVALID_ARGUMENT, "expected zeroPoints or biases, got both");
+  }
+  const int64_t code_min = in.integer("codeMin", -kMaxCode, kMaxCode);
+  const int64_t code_max = in.integer("codeMax", -kMaxCode, kMaxCode);
+  if (code_min >= code_max) {
+    in.fail(TERSOR_OUT_OF_RANGE, "expected codeMin < codeMax, got " + std::to_string(code_min) + " and " +
+                                     std::to_string(code_max));
+  }
+  const int64_t group_size = in.integer("groupSize", 1, kMaxSafeInteger);
+  expect_parameters(in, scales, x, group_size);
+  in.expect_same_shape(zero_points, scales);
+  in.expect_same_shape(biases, scales);
+  return {scales.tensor(),
+          zero_points.tensor(),
+          biases.tensor(),
+          static_cast<int32_t>(code_min),
+          static_cast<int32_t>(code_max),
+          group_size};
+}
+
+void expect_codes_fit(const Arguments& in, const Affine& affine, const Operand& codes) {
+  const tersor_dtype dtype = codes.tensor().dtype;
+  const int32_t low = dtype == TERSOR_I8 ? -128 : 0;
+  const int32_t high = dtype == TERSOR_I8 ? 127 : (1 << bits_of(dtype)) - 1;
+  if (affine.code_min >= low && affine.code_max <= high) return;
+  in.fail(TERSOR_OUT_OF_RANGE, std::string("expected codes in [") + std::to_string(low) + ", " + std::to_string(high) +
+                                   "] to fit " + name_of(dtype) + ", got [" + std::to_string(affine.code_min) + ", " +
+                                   std::to_string(affine.code_max) + "]");
+}
+
+auto quantize(Arguments& in) {
+  const Operand x = in.input("x", kF32, 2);
+  const Affine affine = read_affine(in, x);
+  const Operand codes = in.output("codes", kCodes);
+  in.expect_same_shape(codes, x);
+  expect_codes_fit(in, affine, codes);
+  return [affine, x = x.tensor(), codes = codes.tensor()](const tersor_backend& backend, tersor_context* context) {
+    const tersor_affine view = affine.view();
+    return backend.quantize(context, &x, &view, &codes);
+  };
+}
+
+auto dequantize(Arguments& in) {
+  const Operand codes = in.input("codes", kCodes, 2);
+  const Affine affine = read_affine(in, codes);
+  expect_codes_fit(in, affine, codes);
+  const OptionalOperand ids = in.optional_input("ids", kI32, 1);
+  const Operand y = in.output("y", kF32);
+  in.expect_shape(y, {ids.present ? ids.operand.dim(0) : codes.dim(0), codes.dim(1)}, {codes});
+  return [affine, codes = codes.tensor(), ids = ids.tensor(), y = y.tensor()](const tersor_backend& backend,
+                                                                              tersor_context* context) {
+    const tersor_affine view = affine.view();
+    return backend.dequantize(context, &codes, &view, ids.get(), &y);
+  };
+}
+
+auto fake_quantize(Arguments& in) {
+  const Operand x = in.input("x", kF32, 2);
+  const Affine affine = read_affine(in, x);
+  const Operand y = in.output("y", kF32, {x});
+  in.expect_same_shape(y, x);
+  return [affine, x = x.tensor(), y = y.tensor()](const tersor_backend& backend, tersor_context* context) {
+    const tersor_affine view = affine.view();
+    return backend.fake_quantize(context, &x, &view, &y);
+  };
+}
+
+auto fake_quantize_gradient(Arguments& in) {
+  const Operand x = in.input("x", kF32, 2);
+  const Affine affine = read_affine(in, x);
+  const Operand dy = in.input("dy", kF32);
+  const Operand dx = in.output("dx", kF32, {dy});
+  in.expect_same_shape(dy, x);
+  in.expect_same_shape(dx, x);
+  return [affine, x = x.tensor(), dy = dy.tensor(), dx = dx.tensor()](const tersor_backend& backend,
+                                                                      tersor_context* context) {
+    const tersor_affine view = affine.view();
+    return backend.fake_quantize_gradient(context, &x, &view, &dy, &dx);
+  };
+}
+
+auto min_max(Arguments& in) {
+  const Operand x = in.input("x", kF32, 2);
+  if (x.dim(0) == 0 || x.dim(1) == 0) {
+    in.fail(TERSOR_INVALID_SHAPE, "expected x to have elements, got [" + std::to_string(x.dim(0)) + ", " +
+                                      std::to_string(x.dim(1)) + "]");
+  }
+  const int64_t group_size = in.integer("groupSize", 1, kMaxSafeInteger);
+  const Operand minimum = in.output("minimum", kF32);
+  in.expect_shape(minimum, {kAny, kAny});
+  const Operand maximum = in.output("maximum", kF32);
+  expect_parameters(in, minimum, x, group_size);
+  in.expect_same_shape(maximum, minimum);
+  return [group_size, x = x.tensor(), minimum = minimum.tensor(), maximum = maximum.tensor()](
+             const tersor_backend& backend, tersor_context* context) {
+    return backend.min_max(context, &x, group_size, &minimum, &maximum);
+  };
+}
+
+auto magnitude_threshold(Arguments& in) {
+  const Operand x = in.input("x", kF32);
+  int64_t size = 1;
+  for (int i = 0; i < x.rank(); ++i) size *= x.dim(i);
+  const int64_t count = in.integer("count", 1, size);
+  const Operand threshold = in.output("threshold", kF32);
+  in.expect_shape(threshold, {1});
+  return [count, x = x.tensor(), threshold = threshold.tensor()](const tersor_backend& backend,
+                                                                 tersor_context* context) {
+    return backend.magnitude_threshold(context, &x, count, &threshold);
+  };
+}
+
+auto magnitude_mask(Arguments& in) {
+  const Operand x = in.input("x", kF32);
+  const float threshold = in.finite("threshold");
+  const Operand mask = in.output("mask", kF32);
+  in.expect_same_shape(mask, x);
+  return [threshold, x = x.tensor(), mask = mask.tensor()](const tersor_backend& backend, tersor_context* context) {
+    return backend.magnitude_mask(context, &x, threshold, &mask);
+  };
+}
+
+constexpr Operation kOperations[] = {
+    operation<quantize>("quantize", 8),
+    operation<dequantize>("dequantize", 9),
+    operation<fake_quantize>("fakeQuantize", 8),
+    operation<fake_quantize_gradient>("fakeQuantizeGradient", 9),
+    operation<min_max>("minMax", 4),
+    operation<magnitude_threshold>("magnitudeThreshold", 3),
+    operation<magnitude_mask>("magnitudeMask", 3),
+};
+
+}  // namespace
+
+std::span<const Operation> compression_operations() { return kOperations; }
+
+}  // namespace tersor::binding

@@ -1,0 +1,153 @@
+// Dense and sparse products and decompositions.
+#include <algorithm>
+
+#include "binding/operation.h"
+
+namespace tersor::binding {
+namespace {
+
+// The longest dot product of u8 by i8 whose sum, less a zero point's share, always fits in int32.
+constexpr int64_t kMaxInt8Depth = 2147483647 / (255 * 128);
+
+void expect_int8_depth(const Arguments& in, int64_t depth) {
+  if (depth <= kMaxInt8Depth) return;
+  in.fail(TERSOR_UNSUPPORTED, "expected at most " + std::to_string(kMaxInt8Depth) +
+                                  " columns so that int32 sums are exact, got " + std::to_string(depth));
+}
+
+// tersor_int8_epilogue by value, so that it can move into a job.
+struct Int8Epilogue {
+  float input_scale;
+  int32_t input_zero_point;
+  tersor_tensor scales, row_sums;
+  OptionalTensor bias;
+  tersor_activation activation;
+
+  tersor_int8_epilogue view() const {
+    return {input_scale, input_zero_point, &scales, &row_sums, bias.get(), activation};
+  }
+};
+
+Int8Epilogue read_int8_epilogue(Arguments& in, int64_t rows) {
+  const float input_scale = in.positive("inputScale");
+  const auto input_zero_point = static_cast<int32_t>(in.integer("inputZeroPoint", 0, 255));
+  const Operand scales = in.input("scales", kF32, 1);
+  if (scales.dim(0) != 1) in.expect_shape(scales, {rows});
+  const Operand row_sums = in.input("rowSums", kI32);
+  in.expect_shape(row_sums, {rows});
+  const OptionalOperand bias = in.optional_input("bias", kF32);
+  in.expect_shape(bias, {rows});
+  return {input_scale, input_zero_point, scales.tensor(), row_sums.tensor(), bias.tensor(), in.activation()};
+}
+
+struct Csr {
+  tersor_csr view;
+  Operand row_offsets;
+};
+
+Csr read_csr(Arguments& in, DTypes values_dtype) {
+  const Operand row_offsets = in.input("rowOffsets", kU32, 1);
+  if (row_offsets.dim(0) == 0) in.fail(TERSOR_INVALID_SHAPE, "expected rowOffsets of shape [rows + 1], got [0]");
+  const Operand columns = in.input("columns", kU32, 1);
+  const Operand values = in.input("values", values_dtype);
+  in.expect_same_shape(values, columns);
+  const int64_t cols = in.integer("cols", 0, UINT32_MAX);
+  return {{row_offsets.tensor(), columns.tensor(), values.tensor(), row_offsets.dim(0) - 1, cols}, row_offsets};
+}
+
+auto gemm(Arguments& in) {
+  const Operand a = in.input("a", kF32, 2);
+  const bool transpose_a = in.boolean("transposeA");
+  const Operand b = in.input("b", kF32, 2);
+  const bool transpose_b = in.boolean("transposeB");
+  const OptionalOperand bias = in.optional_input("bias", kF32);
+  const tersor_activation activation = in.activation();
+  const bool accumulate = in.boolean("accumulate");
+  const Operand c = in.output("c", kF32);
+  const int64_t m = a.dim(transpose_a ? 1 : 0), k = a.dim(transpose_a ? 0 : 1), n = b.dim(transpose_b ? 0 : 1);
+  if (transpose_b) {
+    in.expect_shape(b, {kAny, k}, {a});
+  } else {
+    in.expect_shape(b, {k, kAny}, {a});
+  }
+  in.expect_shape(bias, {n}, {b});
+  in.expect_shape(c, {m, n}, {a, b});
+  return [=, a = a.tensor(), b = b.tensor(), bias = bias.tensor(), c = c.tensor()](const tersor_backend& backend,
+                                                                                   tersor_context* context) {
+    return backend.gemm(context, &a, transpose_a, &b, transpose_b, bias.get(), activation, accumulate, &c);
+  };
+}
+
+auto gemm_int8(Arguments& in) {
+  const Operand x = in.input("x", kU8, 2);
+  const Operand w = in.input("w", kI8, 2);
+  in.expect_shape(w, {kAny, x.dim(1)}, {x});
+  expect_int8_depth(in, x.dim(1));
+  const Int8Epilogue epilogue = read_int8_epilogue(in, w.dim(0));
+  const Operand y = in.output("y", kF32);
+  in.expect_shape(y, {x.dim(0), w.dim(0)}, {x, w});
+  return [epilogue, x = x.tensor(), w = w.tensor(), y = y.tensor()](const tersor_backend& backend,
+                                                                    tersor_context* context) {
+    const tersor_int8_epilogue view = epilogue.view();
+    return backend.gemm_int8(context, &x, &w, &view, &y);
+  };
+}
+
+auto csr_gemm(Arguments& in) {
+  const Operand x = in.input("x", kF32, 2);
+  const Csr w = read_csr(in, kF32);
+  in.expect_shape(x, {kAny, w.view.cols});
+  const OptionalOperand bias = in.optional_input("bias", kF32);
+  in.expect_shape(bias, {w.view.rows}, {w.row_offsets});
+  const tersor_activation activation = in.activation();
+  const Operand y = in.output("y", kF32);
+  in.expect_shape(y, {x.dim(0), w.view.rows}, {x, w.row_offsets});
+  return [=, x = x.tensor(), w = w.view, bias = bias.tensor(), y = y.tensor()](const tersor_backend& backend,
+                                                                               tersor_context* context) {
+    return backend.csr_gemm(context, &x, &w, bias.get(), activation, &y);
+  };
+}
+
+auto csr_gemm_int8(Arguments& in) {
+  const Operand x = in.input("x", kU8, 2);
+  const Csr w = read_csr(in, kI8);
+  in.expect_shape(x, {kAny, w.view.cols});
+  expect_int8_depth(in, w.view.cols);
+  const Int8Epilogue epilogue = read_int8_epilogue(in, w.view.rows);
+  const Operand y = in.output("y", kF32);
+  in.expect_shape(y, {x.dim(0), w.view.rows}, {x, w.row_offsets});
+  return [epilogue, x = x.tensor(), w = w.view, y = y.tensor()](const tersor_backend& backend,
+                                                                tersor_context* context) {
+    const tersor_int8_epilogue view = epilogue.view();
+    return backend.csr_gemm_int8(context, &x, &w, &view, &y);
+  };
+}
+
+auto svd(Arguments& in) {
+  const Operand a = in.input("a", kF32, 2);
+  const int64_t m = a.dim(0), n = a.dim(1), k = std::min(m, n);
+  const Operand u = in.output("u", kF32);
+  const Operand s = in.output("s", kF32);
+  const Operand vt = in.output("vt", kF32);
+  in.expect_shape(u, {m, k}, {a});
+  in.expect_shape(s, {k}, {a});
+  in.expect_shape(vt, {k, n}, {a});
+  return [a = a.tensor(), u = u.tensor(), s = s.tensor(), vt = vt.tensor()](const tersor_backend& backend,
+                                                                            tersor_context* context) {
+    return backend.svd(context, &a, &u, &s, &vt);
+  };
+}
+
+constexpr Operation kOperations[] = {
+    operation<gemm>("gemm", 8),
+    operation<gemm_int8>("gemmInt8", 9),
+    operation<csr_gemm>("csrGemm", 8),
+    operation<csr_gemm_int8>("csrGemmInt8", 12),
+    operation<svd>("svd", 4),
+};
+
+}  // namespace
+
+std::span<const Operation> product_operations() { return kOperations; }
+
+}  // namespace tersor::binding

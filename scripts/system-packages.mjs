@@ -61,6 +61,16 @@ const MANAGERS = [
   },
 ];
 
+/** @type {Record<Requirement, string>} */
+const TITLES = {
+  compiler: 'a C++ compiler',
+  cmake: 'CMake',
+  make: 'make or ninja',
+  eigen: 'Eigen 3.4',
+  doctest: 'doctest',
+  chromium: 'Chromium',
+};
+
 const CHROMIUM_COMMANDS = ['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable'];
 
 /** The C++ compiler that CMake will take: its own order of names. */
@@ -73,7 +83,7 @@ const compiler = process.env.CXX || ['c++', 'g++', 'clang++'].find(isCommand) ||
  */
 export function checkCompilers() {
   const gxx = output(compiler, ['--version']);
-  if (gxx === undefined) throw new StepError(missing(`the C++ compiler '${compiler}'`, 'compiler'));
+  if (gxx === undefined) throw new StepError(missing('compiler'));
   const isClang = gxx.includes('clang');
   const version = output(compiler, ['-dumpfullversion', '-dumpversion'])?.trim().split('\n')[0] ?? '';
   const oldest = isClang ? 14 : 11;
@@ -84,7 +94,7 @@ export function checkCompilers() {
     );
   }
   const cmake = /version (\d+)\.(\d+)\S*/.exec(output('cmake', ['--version']) ?? '');
-  if (!cmake) throw new StepError(missing('CMake', 'cmake'));
+  if (!cmake) throw new StepError(missing('cmake'));
   if (Number(cmake[1]) < 3 || (Number(cmake[1]) === 3 && Number(cmake[2]) < 22)) {
     throw new StepError(`expected CMake 3.22 or newer, got ${cmake[0].slice(8)}`);
   }
@@ -102,7 +112,7 @@ export async function ensureInstalled(requirements) {
   if (absent.length === 0) return 'found';
   const manager = findManager();
   const prefix = manager && privilege(manager);
-  if (!manager || !prefix) throw new StepError(missing(absent.join(' and '), ...absent));
+  if (!manager || !prefix) throw new StepError(missing(...absent));
   const packages = absent.map((requirement) => manager.names[requirement]);
   const env = { DEBIAN_FRONTEND: 'noninteractive', HOMEBREW_NO_AUTO_UPDATE: '1' };
   const [command, ...before] = [...prefix, manager.command];
@@ -117,7 +127,7 @@ export async function ensureInstalled(requirements) {
   }
   const still = absent.filter((requirement) => !isInstalled(requirement));
   if (still.length > 0) {
-    throw new StepError(`expected ${still.join(' and ')} after installing ${packages.join(' ')}, got nothing usable`);
+    throw new StepError(`expected ${titles(still)} after installing ${packages.join(' ')}, got nothing usable`);
   }
   return `installed ${packages.join(' ')}`;
 }
@@ -143,16 +153,22 @@ export function isInstalled(requirement) {
   }
 }
 
-/**
- * @param {string} subject
- * @param {...Requirement} requirements
- */
-function missing(subject, ...requirements) {
+/** @param {...Requirement} requirements */
+function missing(...requirements) {
+  const subject = titles(requirements);
   const manager = findManager();
   if (!manager) return `expected ${subject}, got none; install it with your system's package manager and try again`;
+  const isRoot = process.getuid?.() === 0;
+  const needsRoot = !manager.asUser && !isRoot;
   const words = [manager.command, ...manager.install, ...requirements.map((requirement) => manager.names[requirement])];
-  const line = [...(manager.asUser || process.getuid?.() === 0 ? [] : ['sudo']), ...words].join(' ');
-  return `expected ${subject}, got none; type this and try again:\n\n    ${line}\n`;
+  const line = [...(needsRoot && isCommand('sudo') ? ['sudo'] : []), ...words].join(' ');
+  const who = needsRoot && !isCommand('sudo') ? ' as root' : '';
+  return `expected ${subject}, got none; type this${who} and try again:\n\n    ${line}\n`;
+}
+
+/** @param {readonly Requirement[]} requirements */
+function titles(requirements) {
+  return requirements.map((requirement) => TITLES[requirement]).join(' and ');
 }
 
 function findManager() {

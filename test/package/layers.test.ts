@@ -20,8 +20,8 @@ const LAYERS = [
   'evaluate',
   'train',
   'compress',
-  'recipe',
   'report',
+  'recipe',
   'cli',
   'index',
 ];

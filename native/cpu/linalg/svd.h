@@ -1,0 +1,18 @@
+// Singular value decomposition by Eigen; operations.h has the one that chooses the kernel.
+#pragma once
+
+#include "backend/kernels.h"
+#include "cpu/linalg/svd_kernels.h"
+#include "cpu/operations.h"
+
+namespace tersor::cpu {
+
+extern const KernelList<SvdKernel> svd_kernels;
+
+tersor_status svd_with(SvdKernel* kernel, tersor_context*, const tersor_tensor* a, const tersor_tensor* u,
+                       const tersor_tensor* s, const tersor_tensor* vt);
+
+// "3.4.0": the Eigen that was compiled in.
+const char* eigen_version();
+
+}  // namespace tersor::cpu

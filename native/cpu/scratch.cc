@@ -1,0 +1,41 @@
+#include "cpu/scratch.h"
+
+#include <cstdlib>
+#include <memory>
+
+#include "backend/fail.h"
+
+namespace tersor::cpu {
+namespace {
+
+constexpr size_t kAlignment = 64;
+
+struct Free {
+  void operator()(void* memory) const { std::free(memory); }
+};
+
+struct Scratch {
+  std::unique_ptr<void, Free> memory;
+  size_t bytes = 0;
+};
+
+thread_local Scratch of_this_thread;
+
+}  // namespace
+
+tersor_status scratch(tersor_context* context, size_t bytes, void** out) {
+  Scratch& own = of_this_thread;
+  if (bytes > own.bytes) {
+    own = {};
+    const size_t rounded = (bytes + kAlignment - 1) / kAlignment * kAlignment;
+    own.memory.reset(std::aligned_alloc(kAlignment, rounded));
+    if (own.memory == nullptr) {
+      return fail(context, TERSOR_OUT_OF_MEMORY, "expected %zu bytes of working memory, got none", rounded);
+    }
+    own.bytes = rounded;
+  }
+  *out = own.memory.get();
+  return TERSOR_OK;
+}
+
+}  // namespace tersor::cpu

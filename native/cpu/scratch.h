@@ -1,0 +1,11 @@
+// Memory that a thread keeps between calls, so that operations on the hot path allocate only when they grow.
+#pragma once
+
+#include "backend/backend.h"
+
+namespace tersor::cpu {
+
+// At least `bytes` of the calling thread's scratch, 64-byte aligned; valid until the next call from the same thread.
+tersor_status scratch(tersor_context* context, size_t bytes, void** out);
+
+}  // namespace tersor::cpu

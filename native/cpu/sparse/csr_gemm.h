@@ -1,0 +1,18 @@
+// CSR products with the kernel named, for tests and benchmarks; operations.h has the ones that choose.
+#pragma once
+
+#include "backend/kernels.h"
+#include "cpu/operations.h"
+#include "cpu/sparse/csr_kernels.h"
+
+namespace tersor::cpu {
+
+extern const KernelList<CsrKernelF32> csr_f32_kernels;
+extern const KernelList<CsrKernelI8> csr_i8_kernels;
+
+tersor_status csr_gemm_with(CsrKernelF32* kernel, tersor_context*, const tersor_tensor* x, const tersor_csr* w,
+                            const tersor_tensor* bias, tersor_activation, const tersor_tensor* y);
+tersor_status csr_gemm_int8_with(CsrKernelI8* kernel, tersor_context*, const tersor_tensor* x, const tersor_csr* w,
+                                 const tersor_int8_epilogue*, const tersor_tensor* y);
+
+}  // namespace tersor::cpu

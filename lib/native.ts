@@ -1,6 +1,11 @@
-/**
- * The only file that knows the native addon: it finds it, types it and turns its errors into {@link TersorError}s.
- * Functions mirror the table in native/backend/backend.h one to one; the contracts are written there.
+import path from 'node:path';
+import load from 'node-gyp-build';
+import { type ErrorCode, TersorError } from './errors';
+
+/*
+ * The only file that knows the native addon: it finds it, types it and has it throw TersorErrors.
+ * Functions mirror the table in native/backend/backend.h one to one; the contracts are written there. A tensor that a
+ * queued operation reads may be read meanwhile, but not written; one that it writes may not be used at all.
  */
 
 declare const nativeTensor: unique symbol;
@@ -61,10 +66,20 @@ export interface DeviceInfo {
   available: boolean;
   /** Why it is not available; empty otherwise. */
   reason: string;
-  description: string;
-  /** ISA level in use ('scalar', 'avx2', 'avx512', 'avx512_vnni'). */
+  /** ISA level in use ('scalar', 'avx2', 'avx512', 'avx512_vnni'); empty when the device is not available. */
   isa: string;
+  /** Threads it uses, the caller's included; 0 when the device is not available. */
   threads: number;
+}
+
+/** Native memory in use, see {@link NativeAddon.memory}. */
+export interface MemoryUse {
+  /** Allocations. */
+  buffers: number;
+  /** Their bytes. */
+  bytes: number;
+  /** Handles not released; several may share one buffer. */
+  tensors: number;
 }
 
 /** `tersor_affine`, in argument order: scales, zeroPoints, biases, codeMin, codeMax, groupSize. */
@@ -72,7 +87,14 @@ type Affine = [scales: T, zeroPoints: Optional, biases: Optional, codeMin: numbe
 /** `tersor_csr`: row offsets, columns, values, columns of the weight (rows follow from the offsets). */
 type Csr = [rowOffsets: T, columns: T, values: T, cols: number];
 /** `tersor_int8_epilogue`, in argument order. */
-type Int8Epilogue = [inputScale: number, inputZeroPoint: number, scales: T, rowSums: T, bias: Optional, activation: Activation];
+type Int8Epilogue = [
+  inputScale: number,
+  inputZeroPoint: number,
+  scales: T,
+  rowSums: T,
+  bias: Optional,
+  activation: Activation,
+];
 
 /** The addon's synchronous functions. Outputs come last and are written in place. */
 export interface NativeOperations {
@@ -81,7 +103,16 @@ export interface NativeOperations {
   copy(from: T, to: T): void;
   randomUniform(seed: bigint, offset: bigint, low: number, high: number, y: T): void;
   randomNormal(seed: bigint, offset: bigint, mean: number, deviation: number, y: T): void;
-  gemm(a: T, transposeA: boolean, b: T, transposeB: boolean, bias: Optional, activation: Activation, accumulate: boolean, c: T): void;
+  gemm(
+    a: T,
+    transposeA: boolean,
+    b: T,
+    transposeB: boolean,
+    bias: Optional,
+    activation: Activation,
+    accumulate: boolean,
+    c: T,
+  ): void;
   gemmInt8(x: T, w: T, ...rest: [...Int8Epilogue, y: T]): void;
   csrGemm(x: T, ...rest: [...Csr, bias: Optional, activation: Activation, y: T]): void;
   csrGemmInt8(x: T, ...rest: [...Csr, ...Int8Epilogue, y: T]): void;
@@ -103,7 +134,15 @@ export interface NativeOperations {
   minMax(x: T, groupSize: number, minimum: T, maximum: T): void;
   magnitudeThreshold(x: T, count: number, threshold: T): void;
   magnitudeMask(x: T, threshold: number, mask: T): void;
-  sgdStep(parameter: T, gradient: T, velocity: Optional, learningRate: number, momentum: number, weightDecay: number, nesterov: boolean): void;
+  sgdStep(
+    parameter: T,
+    gradient: T,
+    velocity: Optional,
+    learningRate: number,
+    momentum: number,
+    weightDecay: number,
+    nesterov: boolean,
+  ): void;
   adamStep(
     parameter: T,
     gradient: T,
@@ -125,16 +164,20 @@ export interface NativeAddon extends NativeOperations {
   create(dtype: number, shape: readonly number[], device: string): T;
   /** Another shape over the same memory. */
   reshape(x: T, shape: readonly number[]): T;
-  /** Frees the handle's share of the memory now; later uses throw ERR_TERSOR_DISPOSED. */
+  /** Frees the handle's share of the memory now; later uses throw ERR_TERSOR_DISPOSED. Releasing again does nothing. */
   release(x: T): void;
   /** Copies bytes in; `source.byteLength` must equal the tensor's bytes. */
   write(x: T, source: ArrayBufferView): void;
   /** Copies bytes out; `target.byteLength` must equal the tensor's bytes. */
   read(x: T, target: ArrayBufferView): void;
-  /** Live handles' memory: buffers (shared memory counted once) and their bytes. */
-  memory(): { buffers: number; bytes: number };
-  /** Queues an operation on Tersor's own threads; arguments are held until it settles. */
-  run(operation: keyof NativeOperations, args: readonly unknown[], cancel: CancelToken): Promise<void>;
+  /** What this JavaScript thread's handles and jobs keep alive: buffers (shared memory counted once), bytes, tensors. */
+  memory(): MemoryUse;
+  /** Queues an operation on Tersor's own threads; arguments are held until it settles. Throws at once for wrong arguments. */
+  run<K extends keyof NativeOperations>(
+    operation: K,
+    args: Readonly<Parameters<NativeOperations[K]>>,
+    cancel: CancelToken,
+  ): Promise<void>;
   createCancelToken(): CancelToken;
   cancel(token: CancelToken): void;
   threads(): number;
@@ -142,4 +185,39 @@ export interface NativeAddon extends NativeOperations {
   kernels(): KernelInfo[];
   devices(): DeviceInfo[];
   versions(): { addon: string; abi: number; compiler: string; eigen: string };
+  /** Sets the class of the errors thrown to this JavaScript thread; it is constructed with a code and a message. */
+  useErrorClass(errorClass: new (code: ErrorCode, message: string) => Error): void;
+}
+
+/** The addon of this installation. */
+export const native: NativeAddon = loadAddon(path.join(__dirname, '..'));
+
+/**
+ * Loads the addon that node-gyp-build finds under `root`: build/Release, then prebuilds/<platform>-<arch>.
+ *
+ * @throws ERR_TERSOR_ADDON when there is none or it does not load, with the command that makes one;
+ *   ERR_TERSOR_INVALID_ARGUMENT for a TERSOR_ISA or TERSOR_THREADS that cannot be honoured
+ */
+export function loadAddon(root: string): NativeAddon {
+  let addon: NativeAddon;
+  try {
+    addon = load(root) as NativeAddon;
+  } catch (cause) {
+    throw explain(cause);
+  }
+  addon.useErrorClass(TersorError);
+  return addon;
+}
+
+function explain(cause: unknown): TersorError {
+  const message = cause instanceof Error ? cause.message.trim() : String(cause);
+  if (cause instanceof Error && 'code' in cause && cause.code === 'ERR_TERSOR_INVALID_ARGUMENT') {
+    return new TersorError(cause.code, message);
+  }
+  return new TersorError(
+    'ERR_TERSOR_ADDON',
+    `expected a native addon for ${process.platform}-${process.arch}, got: ${message}\n` +
+      'To make one, type: npm rebuild tersor (in a checkout of Tersor: npm run build)',
+    { cause },
+  );
 }

@@ -1,0 +1,5 @@
+declare module 'node-gyp-build' {
+  /** Requires the addon found under `root`. */
+  function load(root: string): unknown;
+  export = load;
+}

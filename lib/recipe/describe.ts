@@ -1,0 +1,70 @@
+import type { FactorizeStep, PruneStep, QuantizeStep, Recipe, Retrain, Step } from './schema';
+
+/**
+ * Says in plain English what a recipe does, one line for each step; with several variants, each is headed by its name.
+ *
+ * @example
+ * describeRecipe(validateRecipe({ recipe: 1, steps: [{ prune: { weights: ['*'], sparsity: 0.8 } }] }));
+ * // ['1. Prune *: remove the 80 % of smallest magnitude, at once.']
+ */
+export function describeRecipe(recipe: Recipe): string[] {
+  const alone = recipe.variants.length === 1;
+  return recipe.variants.flatMap(({ name, steps }) => [
+    ...(alone ? [] : [`${name}:`]),
+    ...steps.map((step, i) => `${alone ? '' : '  '}${i + 1}. ${describeStep(step)}.`),
+  ]);
+}
+
+/** One step as a sentence without its full stop. */
+export function describeStep(step: Step): string {
+  if ('prune' in step) return describePrune(step.prune);
+  if ('quantize' in step) return describeQuantize(step.quantize);
+  if ('factorize' in step) return describeFactorize(step.factorize);
+  return `Retrain: ${describeRetrain(step.retrain)}`;
+}
+
+function describePrune({ weights, sparsity, threshold, schedule, retrain }: PruneStep): string {
+  const what =
+    sparsity === undefined
+      ? `every element of magnitude up to ${threshold}`
+      : `the ${percent(sparsity)} of smallest magnitude`;
+  const when = schedule
+    ? `in steps of ${schedule.every} batches over the first ${percent(schedule.end)} of the retraining (${schedule.kind})`
+    : 'at once';
+  return `Prune ${weights.join(', ')}: remove ${what}, ${when}${retrain ? `; retrain the rest for ${describeRetrain(retrain)}` : ''}`;
+}
+
+function describeQuantize({
+  weights,
+  bits,
+  scheme,
+  granularity,
+  groupSize,
+  activations,
+  retrain,
+}: QuantizeStep): string {
+  const scope = granularity === 'group' ? `group of ${groupSize}` : granularity;
+  const inputs = activations ? `, inputs to ${plural(activations.bits, 'bit')} (${activations.observer})` : '';
+  const how = retrain ? `; retrain with the rounding for ${describeRetrain(retrain)}` : ', after training';
+  return `Quantize ${weights.join(', ')} to ${plural(bits, 'bit')}, ${scheme}, one scale per ${scope}${inputs}${how}`;
+}
+
+function describeFactorize({ weights, method, rank, energy, retrain }: FactorizeStep): string {
+  const size = rank === undefined ? `the rank that keeps ${percent(energy ?? 1)} of the energy` : `rank ${rank}`;
+  return `Factorize ${weights.join(', ')} by ${method.toUpperCase()} to ${size}${retrain ? `; retrain the factors for ${describeRetrain(retrain)}` : ''}`;
+}
+
+function describeRetrain({ epochs, batchSize, optimizer, learningRate, lrSchedule, distill }: Retrain): string {
+  const teacher = distill
+    ? `, taught by the original model (temperature ${distill.temperature}, alpha ${distill.alpha})`
+    : '';
+  return `${plural(epochs, 'epoch')} of ${optimizer}, batches of ${batchSize}, learning rate ${learningRate} (${lrSchedule})${teacher}`;
+}
+
+function percent(fraction: number): string {
+  return `${Number((fraction * 100).toPrecision(4))} %`;
+}
+
+function plural(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? '' : 's'}`;
+}

@@ -1,0 +1,323 @@
+/**
+ * What a recipe may say: one schema gives the checks, the defaults and the TypeScript types.
+ *
+ * A message in the schema is the phrase that follows "expected" in an error; problems.ts adds what was found. The rules between fields
+ * are whole sentences.
+ */
+import { z } from 'zod';
+import { withRules } from './rules';
+
+const WEIGHTS = "a list of one or more weight names, such as ['*_embedding.weight']";
+const STEPS = 'a list of one or more steps';
+const NAME = "letters, digits, '-' and '_', at most 64, beginning with a letter or digit (it names a folder)";
+
+const weights = z.array(z.string(WEIGHTS).min(1, WEIGHTS), WEIGHTS).min(1, WEIGHTS);
+const count = wholeNumber(1);
+const positive = z.number('a number above 0').gt(0, 'a number above 0');
+const notNegative = z.number('a number of 0 or more').gte(0, 'a number of 0 or more');
+const momentum = z
+  .number('a number from 0 to below 1')
+  .gte(0, 'a number from 0 to below 1')
+  .lt(1, 'a number from 0 to below 1');
+const inside = z.number('a number between 0 and 1').gt(0, 'a number between 0 and 1').lt(1, 'a number between 0 and 1');
+const share = z.number('a number from 0 to 1').gte(0, 'a number from 0 to 1').lte(1, 'a number from 0 to 1');
+const part = z
+  .number('a number above 0 and up to 1')
+  .gt(0, 'a number above 0 and up to 1')
+  .lte(1, 'a number above 0 and up to 1');
+
+const distillSchema = z.strictObject({
+  /** Softmax temperature τ of teacher and student; a higher one shows more of how the teacher ranks the wrong classes. Default 2. */
+  temperature: positive.default(2),
+  /** Share α of the labels in the loss α·CE + (1 − α)·τ²·KL(teacher‖student), 0 to 1. Default 0.5. */
+  alpha: share.default(0.5),
+});
+
+const retrainSchema = withRules(
+  z.strictObject({
+    /** Passes over the training data. */
+    epochs: count,
+    /** Examples in one optimizer step. Default 32. */
+    batchSize: count.default(32),
+    /** 'adam' (default; Kingma and Ba, arXiv 1412.6980) or 'sgd'. */
+    optimizer: z.enum(['adam', 'sgd']).default('adam'),
+    /** Step size at the start. Default 0.001. */
+    learningRate: positive.default(1e-3),
+    /** Share of its last step that SGD adds to the next, 0 to below 1. Only with 'sgd', where the default is 0. */
+    momentum: momentum.exactOptional(),
+    /** Factor of the weight that is added to its gradient (L2 penalty). Default 0. */
+    weightDecay: notNegative.default(0),
+    /** 'cosine' (default) lowers the learning rate to 0 over the run (Loshchilov and Hutter, arXiv 1608.03983); 'constant' keeps it. */
+    lrSchedule: z.enum(['cosine', 'constant']).default('cosine'),
+    /** Learn also from the model as it was loaded (Hinton et al., arXiv 1503.02531); left out means from the labels only. */
+    distill: distillSchema.exactOptional(),
+  }),
+  [
+    {
+      keys: ['momentum', 'optimizer'],
+      broken: (retrain) =>
+        retrain.momentum !== undefined &&
+        retrain.optimizer === 'adam' &&
+        'expected momentum only with optimizer sgd, got it with adam',
+    },
+  ],
+).transform((retrain) => (retrain.optimizer === 'sgd' ? { ...retrain, momentum: retrain.momentum ?? 0 } : retrain));
+
+const scheduleSchema = z.strictObject({
+  /** 'cubic': sparsity s·(1 − (1 − t)³) at time t, fast first and then ever slower (Zhu and Gupta, arXiv 1710.01878). */
+  kind: z.enum(['cubic']),
+  /** Fraction of the retraining at which the target is reached, above 0 and up to 1. Default 0.6. */
+  end: part.default(0.6),
+  /** Optimizer steps between two updates of the masks. Default 20. */
+  every: count.default(20),
+});
+
+const pruneSchema = withRules(
+  z.strictObject({
+    /** Names of the weights to prune; '*' in a name stands for any characters. */
+    weights,
+    /** 'magnitude' (default): the elements of smallest absolute value go (Han et al., arXiv 1506.02626). */
+    method: z.enum(['magnitude']).default('magnitude'),
+    /** Fraction of each weight's elements to remove, between 0 and 1. Either this or `threshold`. */
+    sparsity: inside.exactOptional(),
+    /** Elements whose absolute value is at most this are removed. Either this or `sparsity`. */
+    threshold: notNegative.exactOptional(),
+    /** Raise the sparsity step by step while retraining; left out means all at once, before any retraining. */
+    schedule: scheduleSchema.exactOptional(),
+    /** Train the elements that are left while the others stay 0; left out means no training. */
+    retrain: retrainSchema.exactOptional(),
+  }),
+  [
+    {
+      keys: ['sparsity', 'threshold'],
+      broken: ({ sparsity, threshold }) => {
+        if ((sparsity === undefined) !== (threshold === undefined)) return false;
+        return `expected either sparsity or threshold, got ${sparsity === undefined ? 'neither' : 'both'}`;
+      },
+    },
+    {
+      keys: ['schedule', 'retrain'],
+      broken: ({ schedule, retrain }) =>
+        schedule !== undefined &&
+        retrain === undefined &&
+        'expected retrain beside schedule (the sparsity rises during it), got schedule alone',
+    },
+    {
+      keys: ['schedule', 'threshold'],
+      broken: ({ schedule, threshold }) =>
+        schedule !== undefined &&
+        threshold !== undefined &&
+        'expected sparsity beside schedule (it is what rises), got threshold',
+    },
+  ],
+);
+
+const activationQuantizationSchema = withRules(
+  z.strictObject({
+    /** Bits of a code: 8. */
+    bits: z.literal(8),
+    /** 'asymmetric' (default): unsigned codes with one scale and one zero point for each layer's input. */
+    scheme: z.enum(['asymmetric']).default('asymmetric'),
+    /** How the range is found: 'ema' (default), a moving average over batches (Jacob et al., arXiv 1712.05877), or 'min-max', the widest seen. */
+    observer: z.enum(['ema', 'min-max']).default('ema'),
+    /** Share of the old range that the moving average keeps at each batch, 0 to below 1. Only with 'ema', where the default is 0.99. */
+    momentum: momentum.exactOptional(),
+  }),
+  [
+    {
+      keys: ['momentum', 'observer'],
+      broken: (activations) =>
+        activations.momentum !== undefined &&
+        activations.observer === 'min-max' &&
+        'expected momentum only with observer ema, got it with min-max',
+    },
+  ],
+).transform((activations) =>
+  activations.observer === 'ema' ? { ...activations, momentum: activations.momentum ?? 0.99 } : activations,
+);
+
+const quantizeSchema = withRules(
+  z.strictObject({
+    /** Names of the weights to quantize; '*' in a name stands for any characters. */
+    weights,
+    /** Bits of a code: 1, 2, 3, 4 or 8. */
+    bits: z.literal([1, 2, 3, 4, 8]),
+    /** 'symmetric' (default): scale·code with codes around 0; 'asymmetric': scale·(code − zero point) over [minimum, maximum]. */
+    scheme: z.enum(['symmetric', 'asymmetric']).default('symmetric'),
+    /** What shares one scale: the whole 'tensor', an output 'channel' (default), a 'group' of neighbours in a row, or a 'row' of a table. */
+    granularity: z.enum(['tensor', 'channel', 'group', 'row']).default('channel'),
+    /** Elements that share a scale; with granularity 'group', and only then. */
+    groupSize: count.exactOptional(),
+    /** Quantize the layers' inputs too, so that they run on integers; left out means that they stay in floating point. */
+    activations: activationQuantizationSchema.exactOptional(),
+    /** Train with the rounding in place (straight-through gradients); left out means post-training quantization. */
+    retrain: retrainSchema.exactOptional(),
+  }),
+  [
+    {
+      keys: ['granularity', 'groupSize'],
+      broken: ({ granularity, groupSize }) => {
+        if ((granularity === 'group') === (groupSize !== undefined)) return false;
+        return granularity === 'group'
+          ? 'expected groupSize beside granularity group, got none'
+          : `expected groupSize only with granularity group, got it with ${granularity}`;
+      },
+    },
+    {
+      keys: ['activations', 'bits'],
+      broken: ({ activations, bits }) =>
+        activations !== undefined &&
+        bits !== 8 &&
+        `expected bits: 8 beside activations (the integer kernels multiply bytes), got ${bits}`,
+    },
+    {
+      keys: ['activations', 'scheme'],
+      broken: ({ activations, scheme }) =>
+        activations !== undefined &&
+        scheme !== 'symmetric' &&
+        `expected scheme: symmetric beside activations, got ${scheme}`,
+    },
+    {
+      keys: ['activations', 'granularity'],
+      broken: ({ activations, granularity }) =>
+        activations !== undefined &&
+        granularity === 'group' &&
+        'expected one scale for an output or more beside activations, got granularity group',
+    },
+  ],
+);
+
+const factorizeSchema = withRules(
+  z.strictObject({
+    /** Names of the weights to factorize; '*' in a name stands for any characters. */
+    weights,
+    /** 'svd': the two factors of least squared error (Eckart and Young 1936). */
+    method: z.enum(['svd']).default('svd'),
+    /** Columns of the first factor and rows of the second. Either this or `energy`. */
+    rank: count.exactOptional(),
+    /** Smallest rank that keeps this fraction of the sum of squares, above 0 and up to 1. Either this or `rank`. */
+    energy: part.exactOptional(),
+    /** Train the two factors; left out means no training. */
+    retrain: retrainSchema.exactOptional(),
+  }),
+  [
+    {
+      keys: ['rank', 'energy'],
+      broken: ({ rank, energy }) => {
+        if ((rank === undefined) !== (energy === undefined)) return false;
+        return `expected either rank or energy, got ${rank === undefined ? 'neither' : 'both'}`;
+      },
+    },
+  ],
+);
+
+const stepSchema = withRules(
+  z.strictObject({
+    /** Remove elements of weights. */
+    prune: pruneSchema.exactOptional(),
+    /** Store weights in fewer bits. */
+    quantize: quantizeSchema.exactOptional(),
+    /** Replace weights by products of two thinner ones. */
+    factorize: factorizeSchema.exactOptional(),
+    /** Train the model in the representations it has by now. */
+    retrain: retrainSchema.exactOptional(),
+  }),
+  [
+    {
+      keys: ['prune', 'quantize', 'factorize', 'retrain'],
+      broken: (step) => {
+        const kinds = Object.keys(step);
+        return (
+          kinds.length !== 1 &&
+          `expected one of prune, quantize, factorize, retrain in a step, got ${kinds.join(' and ') || 'none'}`
+        );
+      },
+    },
+  ],
+).transform((step) => step as Step);
+
+const steps = z.array(stepSchema, STEPS).min(1, STEPS);
+
+const variantSchema = z.strictObject({
+  /** Names the variant's folder and its rows in the report: letters, digits, '-' and '_'. */
+  name: z.string(NAME).regex(/^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/, NAME),
+  /** What is done to the model, in this order, starting from the model as loaded. */
+  steps,
+});
+
+/** The schema of a recipe file. Its output always has `variants`; `steps` at the top become one variant called 'compressed'. */
+export const recipeSchema = withRules(
+  z.strictObject({
+    /** Version of the format: 1. */
+    recipe: z.literal(1),
+    /** Seed of everything random. Default 0. */
+    seed: wholeNumber(0).default(0),
+    /** The steps of a recipe with one variant. Either this or `variants`. */
+    steps: steps.exactOptional(),
+    /** Several ways to compress the same model, each starting from the model as loaded. Either this or `steps`. */
+    variants: z
+      .array(variantSchema, 'a list of one or more variants')
+      .min(1, 'a list of one or more variants')
+      .exactOptional(),
+  }),
+  [
+    {
+      keys: ['steps', 'variants'],
+      broken: (recipe) => {
+        if ((recipe.steps === undefined) !== (recipe.variants === undefined)) return false;
+        return `expected either steps or variants, got ${recipe.steps === undefined ? 'neither' : 'both'}`;
+      },
+    },
+    {
+      keys: [],
+      broken: ({ variants }) => {
+        const at = repeatedName(variants);
+        return at >= 0 && `expected each variant name once (in any letter case), got '${variants?.[at]?.name}' again`;
+      },
+      path: ({ variants }) => ['variants', repeatedName(variants), 'name'],
+    },
+  ],
+).transform(({ steps: only, variants, ...rest }) => ({
+  ...rest,
+  variants: variants ?? [{ name: 'compressed', steps: only ?? [] }],
+}));
+
+/** As z.int() checks it, but an error here does not keep zod from looking for errors elsewhere. */
+function wholeNumber(minimum: number): z.ZodNumber {
+  const expected = `a whole number of ${minimum} or more`;
+  return z.number(expected).multipleOf(1, expected).gte(minimum, expected).lte(Number.MAX_SAFE_INTEGER, expected);
+}
+
+/** Index of the first variant whose name an earlier one has, or -1. Names that differ only by case would share a folder on some disks. */
+function repeatedName(variants: readonly { name: string }[] | undefined): number {
+  if (!Array.isArray(variants)) return -1;
+  const names = variants.map((variant: { name?: unknown } | null) =>
+    typeof variant?.name === 'string' ? variant.name.toLowerCase() : undefined,
+  );
+  return names.findIndex((name, i) => name !== undefined && names.indexOf(name) !== i);
+}
+
+/** A recipe, checked and with its defaults filled in. */
+export type Recipe = z.output<typeof recipeSchema>;
+/** A recipe as one writes it: with `steps` or `variants`, fields with a default may be left out. */
+export type RecipeInput = z.input<typeof recipeSchema>;
+/** A named sequence of steps, from the model as loaded. */
+export type Variant = z.output<typeof variantSchema>;
+/** Removal of weight elements. */
+export type PruneStep = z.output<typeof pruneSchema>;
+/** Storage of weights in fewer bits. */
+export type QuantizeStep = z.output<typeof quantizeSchema>;
+/** Quantization of layer inputs. */
+export type ActivationQuantization = z.output<typeof activationQuantizationSchema>;
+/** Replacement of weights by two factors. */
+export type FactorizeStep = z.output<typeof factorizeSchema>;
+/** How a model is trained after or during a step. */
+export type Retrain = z.output<typeof retrainSchema>;
+/** A step that only trains. */
+export type RetrainStep = Retrain;
+/** One step: an object with exactly one key, its kind. */
+export type Step =
+  | { prune: PruneStep }
+  | { quantize: QuantizeStep }
+  | { factorize: FactorizeStep }
+  | { retrain: RetrainStep };

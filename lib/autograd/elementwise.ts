@@ -63,6 +63,11 @@ export function concatColumns(a: Tensor, b: Tensor): Tensor {
   return record(y, [a, b], (dy) => [columns(dy, 0, p), columns(dy, p, q)]);
 }
 
+/** The same elements under another shape; shares memory. */
+export function reshape(x: Tensor, shape: readonly number[]): Tensor {
+  return record(x.reshape(shape), [x], (dy) => [dy.reshape(x.shape)]);
+}
+
 function columns(x: Tensor, begin: number, count: number): Tensor {
   const y = empty([x.shape[0] as number, count]);
   native.copyColumns(x.handle, begin, y.handle, 0, count);

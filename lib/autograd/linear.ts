@@ -37,6 +37,22 @@ export function linear(x: Tensor, weight: Tensor, options: LinearOptions = {}): 
   });
 }
 
+/**
+ * Matrix product a · b.
+ *
+ * @param a f32 [m, k]
+ * @param b f32 [k, n]
+ * @returns f32 [m, n]; differentiable in both
+ * @throws ERR_TERSOR_SHAPE, ERR_TERSOR_DTYPE
+ */
+export function matmul(a: Tensor, b: Tensor): Tensor {
+  const c = product(a, false, b, false, [rowsOf(a, 'matmul: a'), b.shape[1] ?? 0]);
+  return record(c, [a, b], (dc) => [
+    isTracked(a) ? product(dc, false, b, true, a.shape) : null,
+    isTracked(b) ? product(a, true, dc, false, b.shape) : null,
+  ]);
+}
+
 /** max(0, x) element by element. */
 export function relu(x: Tensor): Tensor {
   const y = empty(x.shape);
@@ -50,13 +66,7 @@ function reluGradient(y: Tensor, dy: Tensor): Tensor {
   return dx;
 }
 
-function product(
-  a: Tensor,
-  transposeA: boolean,
-  b: Tensor,
-  transposeB: boolean,
-  shape: readonly number[],
-): Tensor {
+function product(a: Tensor, transposeA: boolean, b: Tensor, transposeB: boolean, shape: readonly number[]): Tensor {
   const c = empty(shape);
   native.gemm(a.handle, transposeA, b.handle, transposeB, null, Activation.identity, false, c.handle);
   return c;

@@ -80,7 +80,10 @@ export function valueAndGradients(
       active = null;
     }
     if (value.size !== 1) {
-      throw new TersorError('ERR_TERSOR_SHAPE', `expected a loss of one element, got shape [${value.shape.join(', ')}]`);
+      throw new TersorError(
+        'ERR_TERSOR_SHAPE',
+        `expected a loss of one element, got shape [${value.shape.join(', ')}]`,
+      );
     }
     const gradients = backward(tape, value);
     return { value, gradients: parameters.map((p) => gradients.get(p) ?? zeros(p.shape)) };

@@ -1,0 +1,27 @@
+import { add, distillation, scale } from '../../autograd';
+import { noGrad } from '../../autograd/tape';
+import type { Model } from '../../models';
+import type { Objective } from '../../train/fit';
+
+/** How a student learns from a teacher. */
+export interface DistillOptions {
+  /** Softmax temperature τ > 0. Default 2. */
+  readonly temperature?: number;
+  /** Share of the labels' loss, 0..1. Default 0.5. */
+  readonly alpha?: number;
+}
+
+/**
+ * Soft-label distillation: L = α · labels' loss + (1 − α) · τ² · KL(softmax(teacher/τ) ‖ softmax(student/τ))
+ * (Hinton, Vinyals and Dean 2015). The student may be the teacher itself while it is pruned, factorized or quantized.
+ *
+ * @param teacher answers every batch; its output are logits [n, classes] like the student's
+ * @example
+ * await tersor.fit(student, task, { epochs: 3, objective: tersor.softLabels(teacher, { temperature: 2, alpha: 0.5 }) })
+ */
+export function softLabels(teacher: Model, { temperature = 2, alpha = 0.5 }: DistillOptions = {}): Objective {
+  return (labelLoss, output, inputs) => {
+    const target = noGrad(() => teacher.forward(...inputs));
+    return add(scale(labelLoss, alpha), scale(distillation(output, target, temperature), 1 - alpha));
+  };
+}

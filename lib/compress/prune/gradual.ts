@@ -1,0 +1,36 @@
+import type { TrainableMatrix } from '../../weights';
+import { pruneByMagnitude } from './magnitude';
+
+/** Options of {@link gradualPruning}. */
+export interface GradualPruningOptions {
+  /** Fraction of each matrix to remove in the end. */
+  readonly sparsity: number;
+  /** Fraction of the training at which the target is reached. Default 0.6. */
+  readonly end?: number;
+  /** Steps between two choices of masks. Default 20. */
+  readonly every?: number;
+}
+
+/**
+ * Sparsity after a fraction of the training: target · (1 − (1 − progress/end)³) up to `end`, then the target
+ * (Zhu and Gupta 2017).
+ */
+export function cubicSparsity(target: number, progress: number, end: number): number {
+  return progress >= end ? target : target * (1 - (1 - progress / end) ** 3);
+}
+
+/**
+ * Gradual magnitude pruning: prunes more and more while the model trains, so that what stays can make up for what goes.
+ *
+ * @returns a hook for `fit`'s `afterStep`
+ */
+export function gradualPruning(
+  matrices: readonly TrainableMatrix[],
+  { sparsity, end = 0.6, every = 20 }: GradualPruningOptions,
+): (step: number, steps: number) => void {
+  return (step, steps) => {
+    // The last step always chooses, so that short runs reach the target as well.
+    if (step % every !== 0 && step !== steps) return;
+    pruneByMagnitude(matrices, { sparsity: cubicSparsity(sparsity, step / steps, end) });
+  };
+}

@@ -1,0 +1,33 @@
+/**
+ * Tersor compresses trained search and recommendation models: prune, quantize, distil, factorize, retrain, measure, ship.
+ *
+ * @packageDocumentation
+ */
+import * as ops from './autograd';
+
+export { noGrad, valueAndGradients } from './autograd/tape';
+export * from './compress';
+export { batches } from './data/batches';
+export type { ClassificationData, ClassificationSets } from './data/classification';
+export { loadClassification, saveClassification } from './data/classification-file';
+export { type LeaveOneOutData, readLeaveOneOut } from './data/interactions';
+export { type ErrorCode, TersorError } from './errors';
+export { measureLatency } from './evaluate/latency';
+export { type MetricValues, mean } from './evaluate/metrics';
+export { classificationProtocol, leaveOneOutProtocol, type Protocol } from './evaluate/protocol';
+export { type Interval, pairedBootstrap } from './evaluate/significance';
+export { sqnrDb } from './evaluate/sqnr';
+export { readSafetensors, type TensorEntry, writeSafetensors } from './formats/safetensors';
+export * from './models';
+export { parseRecipe, readRecipe, validateRecipe } from './recipe/parse';
+export { type RunOptions, type RunProgress, type RunResult, runRecipe } from './recipe/runner';
+export type { Recipe } from './recipe/schema';
+export { renderHtml } from './report/html';
+export { type Measurement, type MeasureOptions, measureModel } from './report/measure';
+export { createProgress, type Progress } from './report/progress';
+export { parseReport, type Report, type Stage, serializeReport } from './report/schema';
+export { renderTable } from './report/terminal';
+export * from './tensor';
+export * from './train';
+export * from './weights';
+export { ops };

@@ -1,0 +1,144 @@
+import { z } from 'zod';
+import { TersorError } from '../errors';
+import { readSafetensors, type TensorEntry, writeSafetensors } from '../formats/safetensors';
+import { renderHeader } from '../formats/safetensors-header';
+import { nearest } from '../nearest';
+import { type Descriptor, descriptorSchema, restoreWeight, type StoredWeight } from '../weights';
+import type { Architecture, WeightShapes } from './architecture';
+import { mlpFromShapes } from './mlp';
+import { Model } from './model';
+import { gmfFromShapes, ncfMlpFromShapes } from './ncf';
+
+const ARCHITECTURES = {
+  mlp: mlpFromShapes,
+  gmf: gmfFromShapes,
+  'ncf-mlp': ncfMlpFromShapes,
+} satisfies Record<string, (shapes: WeightShapes) => Architecture>;
+
+/** Kinds of model that a file can be loaded as. */
+export type ModelKind = keyof typeof ARCHITECTURES;
+export const MODEL_KINDS = Object.keys(ARCHITECTURES) as ModelKind[];
+
+/** Metadata keys of a file written by Tersor. */
+const KIND_KEY = 'model';
+const WEIGHTS_KEY = 'tersor.weights';
+const descriptorsSchema = z.record(z.string(), descriptorSchema);
+
+/** A model's file before it is written. */
+interface StoredModel {
+  readonly tensors: ReadonlyMap<string, TensorEntry>;
+  readonly metadata: Record<string, string>;
+}
+
+/**
+ * Loads a model from a safetensors file: one that Tersor wrote, or plain tensors under the names of its kind.
+ *
+ * @param path file
+ * @param options.kind what the file holds; by default what its metadata says
+ * @throws ERR_TERSOR_IO, ERR_TERSOR_CORRUPT_FILE, ERR_TERSOR_SHAPE when weights are missing or do not fit together,
+ *   ERR_TERSOR_NOT_FINITE for NaN or infinite weights, ERR_TERSOR_INVALID_ARGUMENT for an unknown kind
+ * @example
+ * const model = tersor.loadModel('out/model.safetensors')
+ * console.log(model.architecture.kind, model.bytes())
+ */
+export function loadModel(path: string, { kind }: { kind?: string | undefined } = {}): Model {
+  const { tensors, metadata } = readSafetensors(path);
+  const descriptors = parseDescriptors(metadata[WEIGHTS_KEY], path);
+  const shapes = weightShapes(tensors, descriptors);
+  const architecture = ARCHITECTURES[parseKind(kind ?? metadata[KIND_KEY], path)](shapes);
+  const unexpected = [...shapes.keys()].filter((name) => architecture.weights.every((spec) => spec.name !== name));
+  if (unexpected.length > 0) {
+    throw new TersorError(
+      'ERR_TERSOR_SHAPE',
+      `expected only weights of a model of kind '${architecture.kind}', got also ${unexpected.join(', ')}, at ${path}`,
+    );
+  }
+  const weights = new Map(
+    architecture.weights.map(({ name }) => [name, restoreWeight(name, tensors, descriptors.get(name) ?? null)]),
+  );
+  return new Model(architecture, weights);
+}
+
+/**
+ * Writes a model as safetensors, atomically. Plain weights keep their names, so other tools read them.
+ *
+ * @returns bytes of the file
+ * @throws ERR_TERSOR_IO
+ */
+export function saveModel(model: Model, path: string): number {
+  const { tensors, metadata } = storeModel(model);
+  return writeSafetensors(path, tensors, metadata);
+}
+
+/** Bytes that {@link saveModel} would write. */
+export function modelFileBytes(model: Model): number {
+  const { tensors, metadata } = storeModel(model);
+  const header = renderHeader(
+    [...tensors].map(([name, entry]) => ({ name, ...entry })),
+    metadata,
+    'memory',
+  );
+  return header.start.byteLength + model.bytes();
+}
+
+function storeModel(model: Model): StoredModel {
+  const stored = [...model.weights].map(([name, weight]) => [name, weight.store()] as const);
+  const descriptors = Object.fromEntries(
+    stored.flatMap(([name, { descriptor }]) => (descriptor ? [[name, descriptor]] : [])),
+  );
+  const metadata: Record<string, string> = { format: 'pt', [KIND_KEY]: model.architecture.kind };
+  if (Object.keys(descriptors).length > 0) metadata[WEIGHTS_KEY] = JSON.stringify(descriptors);
+  return { tensors: new Map(stored.flatMap(([name, weight]) => named(name, weight))), metadata };
+}
+
+function named(name: string, { tensors }: StoredWeight): [string, TensorEntry][] {
+  return [...tensors].map(([blob, entry]) => [blob === '' ? name : `${name}.${blob}`, entry]);
+}
+
+function parseKind(kind: string | undefined, path: string): ModelKind {
+  if (kind !== undefined && Object.hasOwn(ARCHITECTURES, kind)) return kind as ModelKind;
+  const meant = kind === undefined ? undefined : nearest(kind, MODEL_KINDS);
+  throw new TersorError(
+    'ERR_TERSOR_INVALID_ARGUMENT',
+    `expected a model kind (${MODEL_KINDS.join(', ')}), got ${kind === undefined ? 'none' : `'${kind}'`}, at ${path}` +
+      (meant === undefined ? '' : ` (did you mean '${meant}'?)`),
+  );
+}
+
+function parseDescriptors(json: string | undefined, path: string): ReadonlyMap<string, Descriptor> {
+  if (json === undefined) return new Map();
+  try {
+    return new Map(Object.entries(descriptorsSchema.parse(JSON.parse(json))));
+  } catch (cause) {
+    throw new TersorError(
+      'ERR_TERSOR_CORRUPT_FILE',
+      `expected descriptions of weights, got something else, at metadata '${WEIGHTS_KEY}' of ${path}`,
+      {
+        cause,
+      },
+    );
+  }
+}
+
+/** Shapes of the weights themselves: a described one's from its description, every other tensor's own. */
+function weightShapes(
+  tensors: ReadonlyMap<string, TensorEntry>,
+  descriptors: ReadonlyMap<string, Descriptor>,
+): WeightShapes {
+  const shapes = new Map<string, readonly number[]>();
+  for (const [name, { shape }] of tensors) {
+    if (![...descriptors.keys()].some((weight) => name.startsWith(`${weight}.`))) shapes.set(name, shape);
+  }
+  for (const [name, descriptor] of descriptors) shapes.set(name, describedShape(name, descriptor, tensors));
+  return shapes;
+}
+
+function describedShape(
+  name: string,
+  descriptor: Descriptor,
+  tensors: ReadonlyMap<string, TensorEntry>,
+): readonly [number, number] {
+  if (descriptor.kind !== 'low-rank') return descriptor.shape;
+  const factor = (side: 'left' | 'right') => descriptor[side]?.shape ?? tensors.get(`${name}.${side}`)?.shape ?? [];
+  return [factor('left')[0] ?? 0, factor('right')[1] ?? 0];
+}

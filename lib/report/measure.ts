@@ -1,0 +1,99 @@
+import { measureLatency } from '../evaluate/latency';
+import { type MetricValues, mean } from '../evaluate/metrics';
+import type { Protocol } from '../evaluate/protocol';
+import { pairedBootstrap } from '../evaluate/significance';
+import { sqnrDb } from '../evaluate/sqnr';
+import { type Model, modelFileBytes } from '../models';
+import { tidy } from '../tensor';
+import type { LatencyPercentiles, Stage, WeightRow } from './schema';
+
+/** A model's row of a report, with the values per example that it was computed from. */
+export interface Measurement {
+  readonly stage: Stage;
+  /** One entry per metric of the protocol. */
+  readonly metrics: readonly MetricValues[];
+}
+
+/** Options of {@link measureModel}. */
+export interface MeasureOptions {
+  readonly name: string;
+  /** How to score the model; without one the row has no metrics. */
+  readonly protocol?: Protocol | undefined;
+  /** Compare each metric, example by example, with this measurement. */
+  readonly baseline?: Measurement | undefined;
+  /** The float weights that the stored ones were rounded from, by name; a weight without one counts as exact. */
+  readonly references?: ReadonlyMap<string, Float32Array> | undefined;
+  /** Why a weight was not compressed, by name. */
+  readonly skipped?: ReadonlyMap<string, string> | undefined;
+  /** Of the bootstrap. Default 0. */
+  readonly seed?: number | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * Measures a packed model as it is served: metrics, bytes of its file, parameters, nonzeros, multiply-accumulates, latency,
+ * and each weight's representation.
+ *
+ * @throws `signal.reason` when aborted, and what the protocol throws
+ * @example
+ * const { stage } = await tersor.measureModel(model, { name: 'fp32', protocol: tersor.classificationProtocol(test) })
+ * console.log(stage.metrics.accuracy, stage.bytes, stage.latencyMs.batch1.p50)
+ */
+export async function measureModel(model: Model, options: MeasureOptions): Promise<Measurement> {
+  const { name, protocol, baseline, references, skipped, seed = 0, signal } = options;
+  const metrics = (await protocol?.measure(model, { signal })) ?? [];
+  const stage: Stage = {
+    name,
+    metrics: Object.fromEntries(metrics.map((metric) => [metric.name, mean(metric.values)])),
+    bytes: modelFileBytes(model),
+    parameters: model.parameters(),
+    nonzeros: model.nonzeros(),
+    macs: model.macs(),
+    latencyMs: { batch1: latencyOf(model, 1), batch128: latencyOf(model, 128) },
+    weights: weightRows(model, references, skipped),
+  };
+  if (baseline !== undefined) stage.comparisons = compare(metrics, baseline, seed);
+  return { stage, metrics };
+}
+
+function compare(metrics: readonly MetricValues[], baseline: Measurement, seed: number) {
+  return Object.fromEntries(
+    metrics.flatMap(({ name, values }) => {
+      const reference = baseline.metrics.find((metric) => metric.name === name);
+      if (reference === undefined) return [];
+      return [[name, { against: baseline.stage.name, ...pairedBootstrap(values, reference.values, { seed }) }]];
+    }),
+  );
+}
+
+function latencyOf(model: Model, count: number): LatencyPercentiles {
+  const inputs = model.architecture.exampleInputs(count);
+  try {
+    const { p50, p99 } = measureLatency(() =>
+      tidy(() => {
+        model.forward(...inputs);
+      }),
+    );
+    return { p50, p99 };
+  } finally {
+    for (const input of inputs) input.dispose();
+  }
+}
+
+function weightRows(
+  model: Model,
+  references: ReadonlyMap<string, Float32Array> | undefined,
+  skipped: ReadonlyMap<string, string> | undefined,
+): WeightRow[] {
+  return [...model.weights].map(([name, weight]) => {
+    const reference = references?.get(name);
+    const reason = skipped?.get(name);
+    return {
+      name,
+      representation: weight.representation,
+      bytes: weight.bytes(),
+      sqnrDb: reference === undefined ? null : tidy(() => sqnrDb(reference, weight.dense().toArray() as Float32Array)),
+      ...(reason === undefined ? {} : { skipped: reason }),
+    };
+  });
+}

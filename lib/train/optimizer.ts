@@ -1,0 +1,97 @@
+import { native } from '../native';
+import { keep, type Tensor, zeros } from '../tensor';
+
+/** Updates parameters in place from their gradients. */
+export interface Optimizer {
+  /**
+   * @param gradients one per parameter, in their order
+   * @param step 1-based number of this update
+   */
+  update(gradients: readonly Tensor[], learningRate: number, step: number): void;
+  /** Tensors that a checkpoint must hold, by name. */
+  state(): ReadonlyMap<string, Tensor>;
+  /** Frees the state. */
+  dispose(): void;
+}
+
+/** Options of {@link sgd}. */
+export interface SgdOptions {
+  /** Share of the last update that is added to the next, 0..1. Default 0. */
+  readonly momentum?: number;
+  /** L2 penalty added to the gradient. Default 0. */
+  readonly weightDecay?: number;
+  /** Look ahead along the momentum (Sutskever et al. 2013). Default false. */
+  readonly nesterov?: boolean;
+}
+
+/** Stochastic gradient descent, with momentum when asked; PyTorch's update rule. */
+export function sgd(
+  parameters: readonly Tensor[],
+  { momentum = 0, weightDecay = 0, nesterov = false }: SgdOptions = {},
+): Optimizer {
+  const velocities = momentum === 0 ? [] : zerosLike(parameters);
+  return {
+    update(gradients, learningRate) {
+      parameters.forEach((parameter, i) => {
+        const velocity = velocities[i]?.handle ?? null;
+        const gradient = (gradients[i] as Tensor).handle;
+        native.sgdStep(parameter.handle, gradient, velocity, learningRate, momentum, weightDecay, nesterov);
+      });
+    },
+    state: () => numbered('velocity', velocities),
+    dispose: () => disposeAll(velocities),
+  };
+}
+
+/** Options of {@link adam}; defaults are the paper's. */
+export interface AdamOptions {
+  readonly beta1?: number;
+  readonly beta2?: number;
+  readonly epsilon?: number;
+  /** L2 penalty added to the gradient, or taken from the weight directly when `decoupled`. Default 0. */
+  readonly weightDecay?: number;
+  /** AdamW (Loshchilov and Hutter 2019). Default false. */
+  readonly decoupled?: boolean;
+}
+
+/** Adam (Kingma and Ba 2015) and AdamW. */
+export function adam(
+  parameters: readonly Tensor[],
+  { beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8, weightDecay = 0, decoupled = false }: AdamOptions = {},
+): Optimizer {
+  const first = zerosLike(parameters);
+  const second = zerosLike(parameters);
+  return {
+    update(gradients, learningRate, step) {
+      parameters.forEach((parameter, i) => {
+        native.adamStep(
+          parameter.handle,
+          (gradients[i] as Tensor).handle,
+          (first[i] as Tensor).handle,
+          (second[i] as Tensor).handle,
+          learningRate,
+          beta1,
+          beta2,
+          epsilon,
+          weightDecay,
+          decoupled,
+          step,
+        );
+      });
+    },
+    state: () => new Map([...numbered('first', first), ...numbered('second', second)]),
+    dispose: () => disposeAll([...first, ...second]),
+  };
+}
+
+function zerosLike(parameters: readonly Tensor[]): Tensor[] {
+  return parameters.map((parameter) => keep(zeros(parameter.shape)));
+}
+
+function numbered(name: string, tensors: readonly Tensor[]): Map<string, Tensor> {
+  return new Map(tensors.map((t, i) => [`${name}.${i}`, t]));
+}
+
+function disposeAll(tensors: readonly Tensor[]): void {
+  for (const t of tensors) t.dispose();
+}

@@ -1,0 +1,87 @@
+import { gather, type LinearOptions, linear } from '../autograd';
+import { TersorError } from '../errors';
+import { keep, type Tensor } from '../tensor';
+import { assertFinite, type BlobReader, fromBlob, toBlob } from './blob';
+import { TrainableMatrix } from './trainable';
+import type { StoredWeight, Weight } from './weight';
+
+/** A weight as it came: every number in f32. Also holds biases and other vectors. */
+export class Dense implements Weight {
+  readonly kind = 'dense';
+  readonly representation = 'f32';
+  private readonly values: Tensor;
+
+  /** @param values f32; the weight takes it over and frees it in `dispose`. */
+  constructor(values: Tensor) {
+    if (values.dtype !== 'f32') {
+      throw new TersorError('ERR_TERSOR_DTYPE', `expected f32, got ${values.dtype}, at the values of a dense weight`);
+    }
+    this.values = keep(values);
+  }
+
+  get shape(): readonly number[] {
+    return this.values.shape;
+  }
+
+  matmul(x: Tensor, options?: LinearOptions): Tensor {
+    return linear(x, this.values, options);
+  }
+
+  gather(ids: Tensor): Tensor {
+    return gather(this.values, ids);
+  }
+
+  dense(): Tensor {
+    return this.values;
+  }
+
+  bytes(): number {
+    return this.values.bytes;
+  }
+
+  parameters(): number {
+    return this.values.size;
+  }
+
+  nonzeros(): number {
+    return this.values.size;
+  }
+
+  macs(): number {
+    return this.values.size;
+  }
+
+  trainable(): TrainableMatrix {
+    return new TrainableMatrix({ latent: this.values.clone() });
+  }
+
+  store(): StoredWeight {
+    return { tensors: new Map([['', toBlob(this.values)]]), descriptor: null };
+  }
+
+  dispose(): void {
+    this.values.dispose();
+  }
+
+  /** @throws ERR_TERSOR_DTYPE for a dtype that is neither f32, f16 nor bf16; ERR_TERSOR_NOT_FINITE */
+  static restore(reader: BlobReader): Dense {
+    const { dtype, shape } = reader.read('');
+    switch (dtype) {
+      case 'F32':
+        return new Dense(fromBlob(reader, '', 'f32', shape));
+      case 'F16':
+      case 'BF16': {
+        const half = fromBlob(reader, '', dtype === 'F16' ? 'f16' : 'bf16', shape);
+        const values = half.cast('f32');
+        half.dispose();
+        assertFinite(values.toArray() as Float32Array, reader.nameOf(''));
+        return new Dense(values);
+      }
+      default:
+        throw new TersorError(
+          'ERR_TERSOR_DTYPE',
+          `expected F32, F16 or BF16, got ${dtype}, at tensor '${reader.nameOf('')}'`,
+        );
+    }
+  }
+}

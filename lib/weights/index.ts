@@ -1,0 +1,10 @@
+export { Dense } from './dense';
+export { type Descriptor, descriptorSchema } from './descriptor';
+export { DEFAULT_OBSERVER, type InputQuantization, type ObserverOptions } from './input';
+export { LowRank } from './low-rank';
+export { Quantized, quantizeMatrix } from './quantized';
+export { restoreWeight } from './restore';
+export type { QuantizationScheme } from './scheme';
+export { Sparse } from './sparse';
+export { TrainableLowRank, TrainableMatrix } from './trainable';
+export type { LinearOperator, StoredWeight, TrainableWeight, Weight } from './weight';

@@ -1,0 +1,216 @@
+import { type LinearOptions, linear } from '../autograd';
+import { Activation, native } from '../native';
+import { empty, full, keep, type Tensor, tensor } from '../tensor';
+import { type Affine, affineArguments } from '../tensor/affine';
+import { type BlobReader, fromBlob, toBlob } from './blob';
+import type { QuantizedDescriptor } from './descriptor';
+import type { InputQuantization } from './input';
+import { disposeIntegerOperands, type IntegerOperands, integerOperands, integersOf } from './integer';
+import { affineFor, codeRange, describeScheme, groupSizeOf, parameterShape, type QuantizationScheme } from './scheme';
+import { TrainableMatrix } from './trainable';
+import { type StoredWeight, storedBytes, type Weight } from './weight';
+
+/** What a {@link Quantized} weight is made of; it takes over every tensor. */
+export interface QuantizedParts {
+  readonly scheme: QuantizationScheme;
+  /** i8, u8 or u1..u4 [rows, columns], see `codeRange`. */
+  readonly codes: Tensor;
+  readonly affine: Affine;
+  /** Static uint8 quantization of the input: the product then runs in the integer kernels. */
+  readonly input?: InputQuantization | null;
+}
+
+/** Integer codes with scales and zero points, 1 to 8 bits. */
+export class Quantized implements Weight {
+  readonly kind = 'quantized';
+  readonly parts: QuantizedParts;
+  private readonly integer: IntegerProduct | null;
+
+  /** @throws ERR_TERSOR_UNSUPPORTED for quantized inputs with a scheme that the integer kernels do not take */
+  constructor(parts: QuantizedParts) {
+    this.parts = parts;
+    for (const part of tensorsOf(parts)) keep(part);
+    this.integer = parts.input ? integerProduct(parts, parts.input) : null;
+  }
+
+  get shape(): readonly [number, number] {
+    return this.parts.codes.shape as readonly [number, number];
+  }
+
+  get representation(): string {
+    return `${describeScheme(this.parts.scheme)}${this.integer === null ? '' : ', int8 inputs'}`;
+  }
+
+  matmul(x: Tensor, options: LinearOptions = {}): Tensor {
+    if (this.integer === null) return linear(x, this.dense(), options);
+    const { weight, operands } = this.integer;
+    const { input, scales, rowSums } = operands;
+    const y = empty([x.shape[0] ?? 0, this.shape[0]]);
+    native.gemmInt8(
+      input.quantize(x).handle,
+      weight.handle,
+      input.scale,
+      input.zeroPoint,
+      scales.handle,
+      rowSums.handle,
+      options.bias?.handle ?? null,
+      options.relu ? Activation.relu : Activation.identity,
+      y.handle,
+    );
+    return y;
+  }
+
+  gather(ids: Tensor): Tensor {
+    const y = empty([ids.size, this.shape[1]]);
+    native.dequantize(this.parts.codes.handle, ...affineArguments(this.parts.affine), ids.handle, y.handle);
+    return y;
+  }
+
+  dense(): Tensor {
+    const y = empty(this.shape);
+    native.dequantize(this.parts.codes.handle, ...affineArguments(this.parts.affine), null, y.handle);
+    return y;
+  }
+
+  bytes(): number {
+    return storedBytes(this.store());
+  }
+
+  parameters(): number {
+    return this.parts.codes.size;
+  }
+
+  nonzeros(): number {
+    return this.parts.codes.size;
+  }
+
+  macs(): number {
+    return this.parts.codes.size;
+  }
+
+  trainable(): TrainableMatrix {
+    const { scheme, input } = this.parts;
+    return new TrainableMatrix({ latent: this.dense(), scheme, input: input ?? null });
+  }
+
+  store(): StoredWeight {
+    const { scheme, codes, affine, input } = this.parts;
+    const tensors = new Map([
+      ['codes', toBlob(codes)],
+      ['scales', toBlob(affine.scales)],
+    ]);
+    if (affine.biases !== null && scheme.bits > 1) tensors.set('biases', toBlob(affine.biases));
+    if (affine.zeroPoints !== null && codeRange(scheme).zeroPoint === null) {
+      const data = Uint8Array.from(affine.zeroPoints.toArray() as Int32Array);
+      tensors.set('zero_points', { dtype: 'U8', shape: affine.zeroPoints.shape, data });
+    }
+    const descriptor: QuantizedDescriptor = { kind: 'quantized', shape: [...this.shape], scheme };
+    if (input) descriptor.input = input;
+    return { tensors, descriptor };
+  }
+
+  dispose(): void {
+    for (const part of tensorsOf(this.parts)) part.dispose();
+    if (this.integer === null) return;
+    disposeIntegerOperands(this.integer.operands);
+    this.integer.weight.dispose();
+  }
+
+  /** @throws ERR_TERSOR_CORRUPT_FILE when the blobs do not fit the descriptor */
+  static restore(reader: BlobReader, descriptor: QuantizedDescriptor): Quantized {
+    const { scheme, shape, input } = descriptor;
+    const [rows, columns] = shape;
+    const range = codeRange(scheme);
+    const parameters = parameterShape(scheme, rows, columns);
+    const scales = fromBlob(reader, 'scales', 'f32', parameters);
+    const zeroPoints = restoreZeroPoints(reader, scheme, parameters);
+    const biases = restoreBiases(reader, scheme, scales);
+    return new Quantized({
+      scheme,
+      codes: fromBlob(reader, 'codes', range.dtype, shape),
+      affine: {
+        scales,
+        zeroPoints,
+        biases,
+        codeMin: range.min,
+        codeMax: range.max,
+        groupSize: groupSizeOf(scheme, columns),
+      },
+      input: input ?? null,
+    });
+  }
+}
+
+/**
+ * Rounds a matrix to codes with min-max scales (round to nearest).
+ *
+ * @param w f32 [rows, columns]; stays the caller's
+ * @throws ERR_TERSOR_NOT_FINITE when w holds NaN or infinity
+ */
+export function quantizeMatrix(
+  w: Tensor,
+  scheme: QuantizationScheme,
+  input: InputQuantization | null = null,
+): Quantized {
+  const affine = affineFor(w, scheme);
+  const codes = empty(w.shape, codeRange(scheme).dtype);
+  native.quantize(w.handle, ...affineArguments(affine), codes.handle);
+  return new Quantized({ scheme, codes, affine, input });
+}
+
+interface IntegerProduct {
+  /** i8 [rows, columns]; the stored codes themselves when they are int8. */
+  readonly weight: Tensor;
+  readonly operands: IntegerOperands;
+}
+
+function integerProduct({ scheme, codes, affine }: QuantizedParts, input: InputQuantization): IntegerProduct {
+  const values = integersOf(codes, scheme);
+  const sums = rowSums(values, codes.shape as readonly [number, number]);
+  return {
+    operands: integerOperands(scheme, input, affine.scales, sums),
+    weight: codes.dtype === 'i8' ? codes : keep(tensor(values, codes.shape)),
+  };
+}
+
+/** Sum of each row's integers. */
+function rowSums(values: Int8Array, [rows, columns]: readonly [number, number]): Int32Array {
+  const sums = new Int32Array(rows);
+  for (let row = 0; row < rows; row++) {
+    let sum = 0;
+    for (let i = row * columns; i < (row + 1) * columns; i++) sum += values[i] as number;
+    sums[row] = sum;
+  }
+  return sums;
+}
+
+function tensorsOf({ codes, affine }: QuantizedParts): Tensor[] {
+  return [codes, affine.scales, affine.zeroPoints, affine.biases].filter((t) => t !== null);
+}
+
+function restoreZeroPoints(
+  reader: BlobReader,
+  scheme: QuantizationScheme,
+  shape: readonly [number, number],
+): Tensor | null {
+  const { zeroPoint } = codeRange(scheme);
+  if (zeroPoint !== null) return zeroPoint === 0 ? null : full(shape, zeroPoint, 'i32');
+  if (scheme.granularity === 'row' || scheme.bits === 1) return null;
+  const stored = fromBlob(reader, 'zero_points', 'u8', shape);
+  try {
+    return tensor(Int32Array.from(stored.toArray() as Uint8Array), shape);
+  } finally {
+    stored.dispose();
+  }
+}
+
+function restoreBiases(reader: BlobReader, scheme: QuantizationScheme, scales: Tensor): Tensor | null {
+  if (scheme.bits === 1) {
+    return tensor(
+      (scales.toArray() as Float32Array).map((scale) => -scale / 2),
+      scales.shape,
+    );
+  }
+  if (scheme.granularity !== 'row' || scheme.scheme === 'symmetric') return null;
+  return fromBlob(reader, 'biases', 'f32', scales.shape);
+}

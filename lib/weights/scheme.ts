@@ -1,0 +1,150 @@
+import { native } from '../native';
+import { type DType, empty, full, type Tensor, tensor, tidy } from '../tensor';
+import type { Affine } from '../tensor/affine';
+
+/** Which codes a weight is rounded to. */
+export interface QuantizationScheme {
+  /** Bits per code: 1 to 4, or 8. One bit is sign(w) times mean |w| (XNOR-Net, Rastegari et al. 2016). */
+  readonly bits: 1 | 2 | 3 | 4 | 8;
+  /** Symmetric codes have a fixed zero; asymmetric ones cover [min, max]. One bit is always symmetric. */
+  readonly scheme: 'symmetric' | 'asymmetric';
+  /**
+   * What shares a scale: the tensor, an output channel, `groupSize` consecutive inputs of a channel, or a row of an embedding
+   * table. A row's asymmetric codes start at its minimum, kept as a float bias (FBGEMM's row-wise layout), not at a rounded zero point.
+   */
+  readonly granularity: 'tensor' | 'channel' | 'group' | 'row';
+  /** Columns per group; only with granularity 'group'. */
+  readonly groupSize?: number | undefined;
+}
+
+/** Codes of a scheme: element type and range. */
+export interface CodeRange {
+  readonly dtype: DType;
+  readonly min: number;
+  readonly max: number;
+  /** Zero point shared by every group, when the scheme fixes it. */
+  readonly zeroPoint: number | null;
+}
+
+/**
+ * Symmetric 8 bit uses ±127 and s = absmax / 127, as ONNX and the integer kernels expect. Fewer bits use all 2^b codes with
+ * s = absmax / (2^b − 1) · 2, as GPTQ and compressed-tensors do: giving up one code of sixteen costs 7 % more error than clipping half a step.
+ */
+export function codeRange(scheme: QuantizationScheme): CodeRange {
+  const { bits } = scheme;
+  if (bits === 8 && scheme.scheme === 'symmetric') return { dtype: 'i8', min: -127, max: 127, zeroPoint: 0 };
+  const dtype: DType = bits === 8 ? 'u8' : `u${bits}`;
+  const fixed = scheme.scheme === 'symmetric' && bits > 1 ? 2 ** (bits - 1) : null;
+  return { dtype, min: 0, max: 2 ** bits - 1, zeroPoint: fixed };
+}
+
+/** True when codes minus their zero point are int8 numbers with at most one scale per row: what the integer kernels take. */
+export function isIntegerScheme(scheme: QuantizationScheme): boolean {
+  return scheme.scheme === 'symmetric' && scheme.bits > 1 && scheme.granularity !== 'group';
+}
+
+/** Short text for tables: "int4 in groups of 32". */
+export function describeScheme({ bits, granularity, groupSize }: QuantizationScheme): string {
+  return `int${bits} ${granularity === 'group' ? `in groups of ${groupSize}` : `per ${granularity}`}`;
+}
+
+/** Shape [rows or 1, groups] of a scheme's parameters. */
+export function parameterShape(scheme: QuantizationScheme, rows: number, columns: number): [number, number] {
+  return [scheme.granularity === 'tensor' ? 1 : rows, Math.ceil(columns / groupSizeOf(scheme, columns))];
+}
+
+/** Columns that share a scale. */
+export function groupSizeOf(scheme: QuantizationScheme, columns: number): number {
+  return scheme.granularity === 'group' ? (scheme.groupSize ?? columns) : Math.max(columns, 1);
+}
+
+/**
+ * Scales and zero points that cover `w` under a scheme (min-max range; the range contains 0 except for rows with a bias).
+ *
+ * @param w f32 [rows, columns]
+ * @throws ERR_TERSOR_NOT_FINITE when w holds NaN or infinity
+ */
+export function affineFor(w: Tensor, scheme: QuantizationScheme): Affine {
+  const [rows, columns] = w.shape as readonly [number, number];
+  const groupSize = groupSizeOf(scheme, columns);
+  const shape = parameterShape(scheme, rows, columns);
+  const { min: minimum, max: maximum } = observeRange(w, groupSize, shape);
+  const range = codeRange(scheme);
+  const levels = range.max - range.min;
+  const parameters = (value: (low: number, high: number) => number) =>
+    tensor(
+      Float32Array.from(minimum, (low, i) => value(low, maximum[i] as number)),
+      shape,
+    );
+  const common = { codeMin: range.min, codeMax: range.max, groupSize };
+  if (scheme.bits === 1) return { ...common, ...signAffine(w, groupSize, shape) };
+  if (range.zeroPoint !== null) {
+    const scales = parameters((low, high) => positive((2 * Math.max(Math.abs(low), Math.abs(high))) / levels));
+    const zeroPoints = range.zeroPoint === 0 ? null : full(shape, range.zeroPoint, 'i32');
+    return { ...common, scales, zeroPoints, biases: null };
+  }
+  if (scheme.granularity === 'row') {
+    const scales = parameters((low, high) => positive((high - low) / levels));
+    return { ...common, scales, zeroPoints: null, biases: parameters((low) => low) };
+  }
+  const scales = parameters((low, high) => positive((Math.max(high, 0) - Math.min(low, 0)) / levels));
+  const steps = scales.toArray() as Float32Array;
+  const zeroPoints = tensor(
+    Int32Array.from(minimum, (low, i) =>
+      Math.min(Math.max(roundHalfEven(-Math.min(low, 0) / (steps[i] as number)), range.min), range.max),
+    ),
+    shape,
+  );
+  return { ...common, scales, zeroPoints, biases: null };
+}
+
+function observeRange(w: Tensor, groupSize: number, shape: readonly [number, number]) {
+  return tidy(() => {
+    const min = empty(shape);
+    const max = empty(shape);
+    if (w.size > 0) native.minMax(w.handle, groupSize, min.handle, max.handle);
+    return { min: min.toArray() as Float32Array, max: max.toArray() as Float32Array };
+  });
+}
+
+/** The two values ±mean |w| of a group as code · 2m − m: the least-squares scale of sign(w). */
+function signAffine(w: Tensor, groupSize: number, shape: readonly [number, number]) {
+  const [rows, columns] = w.shape as readonly [number, number];
+  const [parameterRows, groups] = shape;
+  const values = w.toArray() as Float32Array;
+  const sums = new Float64Array(parameterRows * groups);
+  const counts = new Float64Array(parameterRows * groups);
+  for (let row = 0; row < rows; row++) {
+    for (let column = 0; column < columns; column++) {
+      const slot = (parameterRows === 1 ? 0 : row * groups) + Math.floor(column / groupSize);
+      sums[slot] = (sums[slot] as number) + Math.abs(values[row * columns + column] as number);
+      counts[slot] = (counts[slot] as number) + 1;
+    }
+  }
+  const means = Float32Array.from(sums, (sum, i) => positive(sum / (counts[i] as number)));
+  return {
+    scales: tensor(
+      means.map((mean) => 2 * mean),
+      shape,
+    ),
+    zeroPoints: null,
+    biases: tensor(
+      means.map((mean) => -mean),
+      shape,
+    ),
+  };
+}
+
+/** A group of equal values needs no step; 1 keeps the division defined. */
+function positive(scale: number): number {
+  const rounded = Math.fround(scale);
+  return rounded > 0 ? rounded : 1;
+}
+
+/** Nearest integer, ties to even. */
+export function roundHalfEven(x: number): number {
+  const floor = Math.floor(x);
+  const rest = x - floor;
+  if (rest !== 0.5) return Math.round(x);
+  return floor % 2 === 0 ? floor : floor + 1;
+}

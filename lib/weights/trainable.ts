@@ -1,0 +1,173 @@
+import { fakeQuantize, gather, type LinearOptions, linear, matmul, multiply } from '../autograd';
+import { Binary, native } from '../native';
+import { keep, type Tensor } from '../tensor';
+import { Dense } from './dense';
+import { InputObserver, type InputQuantization, type ObserverOptions } from './input';
+import { LowRank } from './low-rank';
+import { quantizeMatrix } from './quantized';
+import { affineFor, type QuantizationScheme } from './scheme';
+import { Sparse } from './sparse';
+import type { TrainableWeight, Weight } from './weight';
+
+/** What a {@link TrainableMatrix} starts from; it takes the tensors over. */
+export interface TrainableMatrixParts {
+  readonly latent: Tensor;
+  readonly mask?: Tensor | null;
+  readonly scheme?: QuantizationScheme | null;
+  readonly input?: InputQuantization | null;
+}
+
+/**
+ * A float matrix under training. What the forward pass sees is the matrix times its mask, fake-quantized by its scheme; packing
+ * applies the same rounding once more and drops the zeros, so the accuracy measured in training is the accuracy shipped.
+ */
+export class TrainableMatrix implements TrainableWeight {
+  /** f32, updated in place by the optimizer. */
+  readonly latent: Tensor;
+  private mask: Tensor | null;
+  private scheme: QuantizationScheme | null;
+  private observer: InputObserver | null;
+
+  constructor({ latent, mask = null, scheme = null, input = null }: TrainableMatrixParts) {
+    this.latent = keep(latent);
+    this.mask = mask === null ? null : keep(mask);
+    this.scheme = scheme;
+    this.observer = input === null ? null : InputObserver.of(input);
+  }
+
+  get shape(): readonly number[] {
+    return this.latent.shape;
+  }
+
+  matmul(x: Tensor, options?: LinearOptions): Tensor {
+    return linear(this.observer === null ? x : this.observer.fakeQuantize(x), this.dense(), options);
+  }
+
+  gather(ids: Tensor): Tensor {
+    return gather(this.dense(), ids);
+  }
+
+  dense(): Tensor {
+    const masked = this.unrounded();
+    return this.scheme === null ? masked : fakeQuantize(masked, affineFor(masked, this.scheme));
+  }
+
+  unrounded(): Tensor {
+    return this.mask === null ? this.latent : multiply(this.latent, this.mask);
+  }
+
+  /** Zeroes what the mask removes, in the latent matrix too, so that it stays removed when masks are chosen again. */
+  applyMask(): void {
+    if (this.mask !== null) native.binary(Binary.multiply, this.latent.handle, this.mask.handle, this.latent.handle);
+  }
+
+  /** Prunes: elements whose mask is 0 become 0 and stay so. Takes the mask (f32, the matrix's shape) over. */
+  prune(mask: Tensor): void {
+    this.mask?.dispose();
+    this.mask = keep(mask);
+    this.applyMask();
+  }
+
+  /** Trains under fake quantization from now on. */
+  quantize(scheme: QuantizationScheme): void {
+    this.scheme = scheme;
+  }
+
+  /** Observes the inputs and rounds them to uint8 from now on. */
+  quantizeInputs(options: ObserverOptions): void {
+    this.observer?.dispose();
+    this.observer = new InputObserver(options);
+  }
+
+  /** Whether the input range follows the batches (training, calibration) or stays (evaluation). */
+  observe(observing: boolean): void {
+    if (this.observer !== null) this.observer.observing = observing;
+  }
+
+  parameters(): Tensor[] {
+    return [this.latent];
+  }
+
+  state(): ReadonlyMap<string, Tensor> {
+    const state = new Map([['latent', this.latent]]);
+    if (this.mask !== null) state.set('mask', this.mask);
+    if (this.observer !== null) state.set('input_range', this.observer.range);
+    return state;
+  }
+
+  matrices(): readonly TrainableMatrix[] {
+    return [this];
+  }
+
+  pack(): Weight {
+    const input = this.observer?.quantization() ?? null;
+    if (this.mask !== null) {
+      this.applyMask();
+      return Sparse.from(this.latent, this.scheme, input);
+    }
+    if (this.scheme !== null) return quantizeMatrix(this.latent, this.scheme, input);
+    return new Dense(this.latent.clone());
+  }
+
+  dispose(): void {
+    this.latent.dispose();
+    this.mask?.dispose();
+    this.observer?.dispose();
+  }
+}
+
+/** Two factors under training. */
+export class TrainableLowRank implements TrainableWeight {
+  private readonly left: TrainableWeight;
+  private readonly right: TrainableWeight;
+
+  /** @param left [m, r]; @param right [r, n]; both are taken over */
+  constructor(left: TrainableWeight, right: TrainableWeight) {
+    this.left = left;
+    this.right = right;
+  }
+
+  get shape(): readonly number[] {
+    return [this.left.shape[0] as number, this.right.shape[1] as number];
+  }
+
+  matmul(x: Tensor, options?: LinearOptions): Tensor {
+    return this.left.matmul(this.right.matmul(x), options);
+  }
+
+  gather(ids: Tensor): Tensor {
+    return matmul(this.left.gather(ids), this.right.dense());
+  }
+
+  dense(): Tensor {
+    return matmul(this.left.dense(), this.right.dense());
+  }
+
+  unrounded(): Tensor {
+    return matmul(this.left.unrounded(), this.right.unrounded());
+  }
+
+  parameters(): Tensor[] {
+    return [...this.left.parameters(), ...this.right.parameters()];
+  }
+
+  state(): ReadonlyMap<string, Tensor> {
+    return new Map([
+      ...[...this.left.state()].map(([name, t]) => [`left.${name}`, t] as const),
+      ...[...this.right.state()].map(([name, t]) => [`right.${name}`, t] as const),
+    ]);
+  }
+
+  matrices(): readonly TrainableMatrix[] {
+    return [...this.left.matrices(), ...this.right.matrices()];
+  }
+
+  pack(): Weight {
+    return new LowRank(this.left.pack(), this.right.pack());
+  }
+
+  dispose(): void {
+    this.left.dispose();
+    this.right.dispose();
+  }
+}

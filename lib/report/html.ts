@@ -126,7 +126,7 @@ function weightsSection(report: Report): Markup {
 ${stage.weights.map(weightRow)}</tbody></table></div>
 `,
   );
-  return html`<section class="long" aria-labelledby="weights">
+  return html`<section aria-labelledby="weights">
 <h2 id="weights">Weights</h2>
 <p class="note">SQNR: signal-to-quantization-noise ratio of the stored weight, 10·log10(Σw² / Σ(w − ŵ)²).</p>
 ${tables}</section>

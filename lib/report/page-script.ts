@@ -52,10 +52,10 @@ export const PAGE_SCRIPT = String.raw`
     return points.map((d) => {
       const text = shorten(d.name);
       const width = pen.measureText(text).width;
-      const height = 16;
+      const height = 17;
       let best;
-      for (const distance of [12, 26, 42, 60]) {
-        for (const [dx, dy] of [[1, 0], [-1, 0], [0.8, -0.8], [-0.8, -0.8], [0.8, 0.8], [-0.8, 0.8], [0, -1], [0, 1]]) {
+      for (const distance of [12, 20, 32, 46, 62, 80, 100, 124]) {
+        for (const [dx, dy] of [[1, 0], [-1, 0], [0.9, -0.5], [-0.9, -0.5], [0.9, 0.5], [-0.9, 0.5], [0.5, -0.9], [-0.5, -0.9], [0.5, 0.9], [-0.5, 0.9], [0, -1], [0, 1]]) {
           const x1 = x(d.bytes) + dx * distance - (dx > 0 ? 0 : dx < 0 ? width : width / 2);
           const y1 = y(d.value) + dy * distance - height / 2;
           const box = { x1, x2: x1 + width, y1, y2: y1 + height };
@@ -79,7 +79,7 @@ export const PAGE_SCRIPT = String.raw`
         group.append('line').attr('class', 'leader').attr('x1', x).attr('y1', y)
           .attr('x2', Math.min(Math.max(x, box.x1), box.x2)).attr('y2', Math.min(Math.max(y, box.y1), box.y2));
       }
-      group.append('text').attr('class', 'label').attr('x', box.x1).attr('y', box.y1 + 12.5).text(text);
+      group.append('text').attr('class', 'label').attr('x', box.x1).attr('y', box.y1 + 13).text(text);
     }
     return group.node();
   }

@@ -75,16 +75,11 @@ th:first-child { text-align: left; position: sticky; left: 0; background: var(--
 }
 @media print {
   :root { color-scheme: light; --page: #fff; }
-  body { font-size: 11px; }
-  main { max-width: none; padding: 0; }
-  section, .card, figure, tr { break-inside: avoid; }
-  section.long { break-inside: auto; }
-  .cards { grid-template-columns: repeat(3, 1fr); }
+  main { max-width: none; padding: 0; zoom: 0.7; }
+  .card, figure, tr, .environment div { break-inside: avoid; }
+  h2, h2 + .note { break-after: avoid; }
+  .cards { grid-template-columns: repeat(4, 1fr); }
   .scroll { overflow: visible; }
-  table { font-size: 9.5px; }
-  th, td { padding: 5px 6px; }
-  thead span, td > span, .note, .card dd + dd { flex: 1 0 100%; }
-.card dd span { font-size: 9px; }
-  .bar { width: 48px; }
+  th:first-child { position: static; }
 }
 `;

@@ -95,9 +95,10 @@ export function philox4x32(counter: PhiloxCounter, key: PhiloxKey): Uint32Array 
 }
 
 /**
- * Opens a stream of random numbers: Philox4x32-10 with the 64-bit seed as key and, as counter, the block number in
- * the low two words and the stream in the third. Streams of one seed never overlap, so every use of randomness
- * (shuffle of epoch 3, negatives of epoch 3, …) takes a stream of its own instead of sharing one state.
+ * Opens a stream of random numbers: Philox4x32-10 with the 64-bit seed as key and, as counter, the block number in the
+ * low two words, the stream in the third and 0 in the fourth (the native random tensors have 1 there). Streams of one
+ * seed never overlap, so every use of randomness (shuffle of epoch 3, negatives of epoch 3, …) takes a stream of its own
+ * instead of sharing one state.
  *
  * @param seed integer 0..2⁶⁴−1 (a number must be a safe integer)
  * @param stream integer 0..2³²−1

@@ -112,7 +112,7 @@ function plotSection(metric: string, json: string): Markup {
 }
 
 function weightRow(weight: WeightRow): Markup {
-  return html`<tr><th scope="row">${name(weight.name)}</th><td class="left">${weight.representation}</td><td>${format.formatBytes(weight.bytes)}</td><td>${format.formatSqnr(weight.sqnrDb)}</td><td class="left wrap muted">${weight.skipped ?? ''}</td></tr>
+  return html`<tr><th scope="row">${name(weight.name)}</th><td class="left wrap">${weight.representation}</td><td>${format.formatBytes(weight.bytes)}</td><td>${format.formatSqnr(weight.sqnrDb)}</td><td class="left wrap muted">${weight.skipped ?? ''}</td></tr>
 `;
 }
 

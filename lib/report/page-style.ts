@@ -57,8 +57,8 @@ th:first-child { text-align: left; position: sticky; left: 0; background: var(--
 .baseline .bar i { background: var(--muted); }
 .weights + .weights { margin-top: 18px; }
 .weights th:first-child { width: 26%; }
-.weights th:nth-child(2) { width: 20%; }
-.weights th:nth-child(3), .weights th:nth-child(4) { width: 12%; }
+.weights th:nth-child(2) { width: 30%; }
+.weights th:nth-child(3), .weights th:nth-child(4) { width: 10%; }
 .weights h3 { color: var(--text); }
 .environment { display: grid; grid-template-columns: repeat(auto-fill, minmax(220px, 1fr)); gap: 14px 24px; margin: 14px 0 0; padding: 20px; }
 .environment dt { font-size: 12.5px; color: var(--muted); }

@@ -51,7 +51,7 @@ export interface LatencyPercentiles {
 /** How one weight is stored. */
 export interface WeightRow {
   name: string;
-  /** E.g. 'dense f32', 'sparse int8'. */
+  /** How it is stored, e.g. 'f32', 'rank 16 (f32)'. */
   representation: string;
   bytes: number;
   /** Signal-to-quantization-noise ratio in decibels; null: exact. */

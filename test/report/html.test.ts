@@ -105,9 +105,15 @@ describe('renderHtml in a browser', function () {
     ]);
     const weights = page.locator('table', { hasText: 'Weights of pruned-int8' });
     expect(await weights.locator('tbody th, tbody td').allTextContents()).to.deep.equal([
-      ...['layers.0.weight', 'sparse int8', '25.3 KB', '38.4 dB', ''],
-      ...['layers.1.weight', 'sparse int8', '2.1 KB', '37.0 dB', ''],
-      ...['layers.2.weight', 'dense int8', '680 B', '42.9 dB', 'prune: no pattern matches it'],
+      ...['layers.0.weight', 'int8 symmetric per channel, 80.0 % sparse, int8 inputs', '25.3 KB', '38.4 dB', ''],
+      ...['layers.1.weight', 'int8 symmetric per channel, 80.0 % sparse, int8 inputs', '2.1 KB', '37.0 dB', ''],
+      ...[
+        'layers.2.weight',
+        'int8 symmetric per channel, int8 inputs',
+        '680 B',
+        '42.9 dB',
+        'prune: no pattern matches it',
+      ],
     ]);
     expect(await page.locator('table').count()).to.equal(await page.locator('table > caption').count());
     expect(await page.locator('.environment').textContent())

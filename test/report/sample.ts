@@ -9,9 +9,9 @@ const BASELINE: Stage = {
   macs: 109_184,
   latencyMs: { batch1: { p50: 0.0214, p99: 0.0391 }, batch128: { p50: 0.482, p99: 0.713 } },
   weights: [
-    { name: 'layers.0.weight', representation: 'dense f32', bytes: 401_408, sqnrDb: null },
-    { name: 'layers.1.weight', representation: 'dense f32', bytes: 32_768, sqnrDb: null },
-    { name: 'layers.2.weight', representation: 'dense f32', bytes: 2560, sqnrDb: null },
+    { name: 'layers.0.weight', representation: 'f32', bytes: 401_408, sqnrDb: null },
+    { name: 'layers.1.weight', representation: 'f32', bytes: 32_768, sqnrDb: null },
+    { name: 'layers.2.weight', representation: 'f32', bytes: 2560, sqnrDb: null },
   ],
 };
 
@@ -52,11 +52,21 @@ export function sampleReport(): Report {
         macs: 22_355,
         latencyMs: { batch1: { p50: 0.0187, p99: 0.0302 }, batch128: { p50: 0.301, p99: 0.466 } },
         weights: [
-          { name: 'layers.0.weight', representation: 'sparse int8', bytes: 25_320, sqnrDb: 38.41 },
-          { name: 'layers.1.weight', representation: 'sparse int8', bytes: 2104, sqnrDb: 37.02 },
+          {
+            name: 'layers.0.weight',
+            representation: 'int8 symmetric per channel, 80.0 % sparse, int8 inputs',
+            bytes: 25_320,
+            sqnrDb: 38.41,
+          },
+          {
+            name: 'layers.1.weight',
+            representation: 'int8 symmetric per channel, 80.0 % sparse, int8 inputs',
+            bytes: 2104,
+            sqnrDb: 37.02,
+          },
           {
             name: 'layers.2.weight',
-            representation: 'dense int8',
+            representation: 'int8 symmetric per channel, int8 inputs',
             bytes: 680,
             sqnrDb: 42.9,
             skipped: 'prune: no pattern matches it',
@@ -75,17 +85,17 @@ export function sampleReport(): Report {
         macs: 23_424,
         latencyMs: { batch1: { p50: 0.0159, p99: 0.0271 }, batch128: { p50: 0.155, p99: 0.26 } },
         weights: [
-          { name: 'layers.0.weight', representation: 'low-rank 16 f32', bytes: 58_368, sqnrDb: 9.73 },
+          { name: 'layers.0.weight', representation: 'rank 16 (f32)', bytes: 58_368, sqnrDb: 9.73 },
           {
             name: 'layers.1.weight',
-            representation: 'dense f32',
+            representation: 'f32',
             bytes: 32_768,
             sqnrDb: null,
             skipped: 'factorize: no pattern matches it',
           },
           {
             name: 'layers.2.weight',
-            representation: 'dense f32',
+            representation: 'f32',
             bytes: 2560,
             sqnrDb: null,
             skipped: 'factorize: no pattern matches it',

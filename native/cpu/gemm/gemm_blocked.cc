@@ -9,8 +9,9 @@
 namespace tersor::cpu {
 namespace {
 
-// Up to this many rows, tiles of dot products beat packing b.
-constexpr int64_t kMostRowsForDots = 48;
+// Up to this many rows, tiles of dot products beat packing b; fewer when loads along k straddle cache lines.
+constexpr int64_t kMostRowsForDots = 64, kMostRowsForStraddlingDots = 16;
+constexpr int64_t kFloatsPerCacheLine = 16;
 // From this many rows on, packing a b whose rows are contiguous pays (fewer pages, no aliasing of cache sets).
 constexpr int64_t kFewestRowsForPacking = 96;
 
@@ -178,7 +179,8 @@ tersor_status gemm_blocked(const GemmArguments& g, const GemmTiles& tiles) {
     return TERSOR_OK;
   }
   const bool along_k = g.a.column_stride == 1 && g.b.row_stride == 1;
-  if (along_k && g.m <= kMostRowsForDots) return multiply_by_dots(g, tiles);
+  const bool straddling = g.k % kFloatsPerCacheLine != 0;
+  if (along_k && g.m <= (straddling ? kMostRowsForStraddlingDots : kMostRowsForDots)) return multiply_by_dots(g, tiles);
   return PanelProduct(g, tiles).run();
 }
 

@@ -82,6 +82,8 @@ async function compileAddon() {
   await run(process.execPath, [
     path.join(root, 'node_modules/cmake-js/bin/cmake-js'),
     'compile',
+    // The native tests' build turns it on in the same folder.
+    '--CDTERSOR_TESTS=OFF',
     '--parallel',
     String(compileJobs()),
   ]);
@@ -108,7 +110,10 @@ export function compileJobs() {
 async function compileTypeScript() {
   const sources = filesUnder('lib', 'tsconfig.json', 'package-lock.json');
   const stale = staleOutputs();
-  if (stale.length === 0 && isUpToDate(ESM_ENTRY, sources)) return 'up to date';
+  const isComplete = ['dist/index.js', 'dist/index.d.mts', 'dist/cli/main.js'].every((file) =>
+    existsSync(path.join(root, file)),
+  );
+  if (isComplete && stale.length === 0 && isUpToDate(ESM_ENTRY, sources)) return 'up to date';
   for (const file of stale) rmSync(file);
   await run(process.execPath, [path.join(root, 'node_modules/typescript/bin/tsc'), '-p', 'tsconfig.json']);
   // The ESM entry re-exports the CommonJS one, so that a program that loads both shares one copy of every state.

@@ -6,7 +6,7 @@
  */
 import { spawnSync } from 'node:child_process';
 import path from 'node:path';
-import { compileJobs } from './setup.mjs';
+import { compileJobs, setup } from './setup.mjs';
 import { isMain, printError, root, run, StepError, step } from './support.mjs';
 
 /** Forced one after the other; the first is the machine's own choice. */
@@ -17,14 +17,14 @@ const NOT_ON_THIS_MACHINE = 77;
 /** @typedef {{ passed: number, failed: number }} Count */
 
 /**
- * Builds the tests and runs them; prints one line a build or run, and the whole output of a run that fails.
+ * Builds the tests and runs them, after {@link setup}; prints one line a build or run, and the whole output of a run that fails.
  *
  * @param {{ sanitize?: boolean }} [options]
  * @returns {Promise<Count>} test cases; a build that fails or a run that ends without a summary counts as one failure
  */
 export async function testNative({ sanitize = false } = {}) {
   const suffix = sanitize ? ', sanitized' : '';
-  const folder = sanitize ? 'build-sanitize' : 'build-native';
+  const folder = sanitize ? 'build-sanitize' : 'build';
   const total = { passed: 0, failed: 0 };
   try {
     await step(`native tests${suffix}: build`, () => build(folder, sanitize));
@@ -50,6 +50,8 @@ export async function testNative({ sanitize = false } = {}) {
 }
 
 /**
+ * The plain tests are built in the addon's own folder, which has compiled everything but the tests already.
+ *
  * @param {string} folder
  * @param {boolean} sanitize
  */
@@ -83,6 +85,12 @@ function runTests(folder, isa) {
 }
 
 if (isMain(import.meta.url)) {
+  try {
+    await setup({ tests: true });
+  } catch (error) {
+    printError(error);
+    process.exit(1);
+  }
   const { passed, failed } = await testNative({ sanitize: process.argv.includes('--sanitize') });
   console.log(`${passed} passed, ${failed} failed`);
   process.exitCode = failed > 0 ? 1 : 0;

@@ -1,7 +1,7 @@
 import { TersorError } from '../errors';
 import { Binary, native, Reduce } from '../native';
 import { empty, full, type Tensor } from '../tensor';
-import { isTracked, record } from './tape';
+import { record } from './tape';
 
 /**
  * a + b, where b has a's shape or is one row [columns] that is added to every row.
@@ -9,22 +9,22 @@ import { isTracked, record } from './tape';
  * @throws ERR_TERSOR_SHAPE, ERR_TERSOR_DTYPE
  */
 export function add(a: Tensor, b: Tensor): Tensor {
-  return record(binary(Binary.add, a, b), [a, b], (dy) => [dy, isTracked(b) ? reduceTo(b, dy) : null]);
+  return record(binary(Binary.add, a, b), [a, b], (dy, wanted) => [dy, wanted[1] ? reduceTo(b, dy) : null]);
 }
 
 /** a − b, with the same broadcasting as {@link add}. */
 export function subtract(a: Tensor, b: Tensor): Tensor {
-  return record(binary(Binary.subtract, a, b), [a, b], (dy) => [
+  return record(binary(Binary.subtract, a, b), [a, b], (dy, wanted) => [
     dy,
-    isTracked(b) ? reduceTo(b, multiplyBy(dy, -1)) : null,
+    wanted[1] ? reduceTo(b, multiplyBy(dy, -1)) : null,
   ]);
 }
 
 /** Element-wise product a ∘ b, with the same broadcasting as {@link add}. */
 export function multiply(a: Tensor, b: Tensor): Tensor {
-  return record(binary(Binary.multiply, a, b), [a, b], (dy) => [
-    isTracked(a) ? binary(Binary.multiply, dy, b) : null,
-    isTracked(b) ? reduceTo(b, binary(Binary.multiply, dy, a)) : null,
+  return record(binary(Binary.multiply, a, b), [a, b], (dy, wanted) => [
+    wanted[0] ? binary(Binary.multiply, dy, b) : null,
+    wanted[1] ? reduceTo(b, binary(Binary.multiply, dy, a)) : null,
   ]);
 }
 

@@ -1,7 +1,7 @@
 import { TersorError } from '../errors';
 import { Activation, Binary, native, Reduce } from '../native';
 import { empty, type Tensor } from '../tensor';
-import { isTracked, record } from './tape';
+import { record } from './tape';
 
 /** What a linear map does after the product. */
 export interface LinearOptions {
@@ -27,12 +27,12 @@ export function linear(x: Tensor, weight: Tensor, options: LinearOptions = {}): 
   const y = empty([rowsOf(x, 'linear: x'), rowsOf(weight, 'linear: weight')]);
   const activation = options.relu ? Activation.relu : Activation.identity;
   native.gemm(x.handle, false, weight.handle, true, bias?.handle ?? null, activation, false, y.handle);
-  return record(y, [x, weight, bias], (outputGradient) => {
+  return record(y, [x, weight, bias], (outputGradient, wanted) => {
     const dy = options.relu ? reluGradient(y, outputGradient) : outputGradient;
     return [
-      isTracked(x) ? product(dy, false, weight, false, x.shape) : null,
-      isTracked(weight) ? product(dy, true, x, false, weight.shape) : null,
-      isTracked(bias) && bias !== null ? columnSums(dy, bias.shape) : null,
+      wanted[0] ? product(dy, false, weight, false, x.shape) : null,
+      wanted[1] ? product(dy, true, x, false, weight.shape) : null,
+      wanted[2] && bias !== null ? columnSums(dy, bias.shape) : null,
     ];
   });
 }
@@ -47,9 +47,9 @@ export function linear(x: Tensor, weight: Tensor, options: LinearOptions = {}): 
  */
 export function matmul(a: Tensor, b: Tensor): Tensor {
   const c = product(a, false, b, false, [rowsOf(a, 'matmul: a'), b.shape[1] ?? 0]);
-  return record(c, [a, b], (dc) => [
-    isTracked(a) ? product(dc, false, b, true, a.shape) : null,
-    isTracked(b) ? product(a, true, dc, false, b.shape) : null,
+  return record(c, [a, b], (dc, wanted) => [
+    wanted[0] ? product(dc, false, b, true, a.shape) : null,
+    wanted[1] ? product(a, true, dc, false, b.shape) : null,
   ]);
 }
 

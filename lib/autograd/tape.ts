@@ -2,12 +2,16 @@ import { TersorError } from '../errors';
 import { Binary, native } from '../native';
 import { type Tensor, tidy, zeros } from '../tensor';
 
-/** Gradients of an operation's inputs, in their order, given the gradient of its output; null where none flows. */
-export type GradientRule = (outputGradient: Tensor) => readonly (Tensor | null)[];
+/**
+ * Gradients of an operation's inputs, in their order, given the gradient of its output. `wanted` says which inputs need one; the
+ * others may be null.
+ */
+export type GradientRule = (outputGradient: Tensor, wanted: readonly boolean[]) => readonly (Tensor | null)[];
 
 interface Node {
   readonly output: Tensor;
   readonly inputs: readonly (Tensor | null)[];
+  readonly wanted: readonly boolean[];
   readonly rule: GradientRule;
 }
 
@@ -29,9 +33,10 @@ export function isTracked(x: Tensor | null): boolean {
 
 /** Registers `output = f(inputs)` on the tape when any input is tracked; returns `output`. */
 export function record(output: Tensor, inputs: readonly (Tensor | null)[], rule: GradientRule): Tensor {
-  if (active !== null && inputs.some(isTracked)) {
+  const wanted = inputs.map(isTracked);
+  if (active !== null && wanted.includes(true)) {
     active.tracked.add(output);
-    active.nodes.push({ output, inputs, rule });
+    active.nodes.push({ output, inputs, wanted, rule });
   }
   return output;
 }
@@ -99,10 +104,10 @@ function backward(tape: Tape, value: Tensor): Map<Tensor, Tensor> {
     const node = tape.nodes[i] as Node;
     const outputGradient = gradients.get(node.output);
     if (outputGradient === undefined) continue;
-    const inputGradients = node.rule(outputGradient);
+    const inputGradients = node.rule(outputGradient, node.wanted);
     node.inputs.forEach((input, k) => {
       const gradient = inputGradients[k];
-      if (input === null || gradient == null || !tape.tracked.has(input)) return;
+      if (input === null || gradient == null || !node.wanted[k]) return;
       const sum = gradients.get(input);
       // A rule may hand the same tensor to several inputs, so the first gradient is copied before it is added to.
       gradients.set(input, sum === undefined ? gradient : addInto(sum.clone(), gradient));

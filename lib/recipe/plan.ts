@@ -57,8 +57,16 @@ export function planRecipe(
   };
   return recipe.variants.map(({ name, steps }) => ({
     name,
-    steps: steps.map((step, i) => plan(step, `step ${i + 1} of variant '${name}'`)),
+    steps: numberRepeats(steps.map((step, i) => plan(step, `step ${i + 1} of variant '${name}'`))),
   }));
+}
+
+/** Tells steps with the same label apart: 'retrain', 'retrain (2)'. */
+function numberRepeats(steps: readonly PlannedStep[]): PlannedStep[] {
+  return steps.map((planned, i) => {
+    const before = steps.slice(0, i).filter(({ label }) => label === planned.label).length;
+    return before === 0 ? planned : { ...planned, label: `${planned.label} (${before + 1})` };
+  });
 }
 
 function describe(step: Step) {

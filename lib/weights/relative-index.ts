@@ -3,8 +3,8 @@ import { packBits, unpackBits } from './bit-stream';
 
 /**
  * Positions of the nonzeros of a row-major matrix as gaps: the number of zeros before each nonzero in fixed-width codes. The largest
- * code is an escapeCode that skips that many zeros without a nonzero. One bit makes this a bit mask; the cheapest width is chosen.
- * After the relative indices of Deep Compression (Han, Mao and Dally 2016), where an escapeCode costs a stored zero as well.
+ * code is an escape that skips that many zeros without a nonzero. One bit makes this a bit mask; the cheapest width is chosen.
+ * After the relative indices of Deep Compression (Han, Mao and Dally 2016), where an escape costs a stored zero as well.
  */
 export interface RelativeIndex {
   /** Width of a code, 1 to 16. */

@@ -1,0 +1,151 @@
+#include "cpu/operations.h"
+#include "typed.h"
+
+namespace tersor::test {
+namespace {
+
+constexpr int kSteps = 20;
+
+// Gradient of 0.5 * sum(curvature * (p - target)^2): optimizers walk towards `target`.
+struct Bowl {
+  std::vector<float> start, target, curvature;
+
+  explicit Bowl(size_t count)
+      : start(uniform(count, 51)), target(uniform(count, 52)), curvature(uniform(count, 53, 0.1f, 3.0f)) {}
+
+  template <typename T>
+  std::vector<T> gradient(const std::vector<T>& p) const {
+    std::vector<T> g(p.size());
+    for (size_t i = 0; i < p.size(); ++i) g[i] = static_cast<T>(curvature[i]) * (p[i] - static_cast<T>(target[i]));
+    return g;
+  }
+};
+
+struct SgdOptions {
+  float rate, momentum, decay;
+  bool nesterov;
+};
+
+// PyTorch's definition, in float64.
+std::vector<double> sgd_reference(const Bowl& bowl, const SgdOptions& o) {
+  std::vector<double> p(bowl.start.begin(), bowl.start.end()), v(p.size(), 0.0);
+  for (int step = 0; step < kSteps; ++step) {
+    const auto gradient = bowl.gradient(p);
+    for (size_t i = 0; i < p.size(); ++i) {
+      const double g = gradient[i] + static_cast<double>(o.decay) * p[i];
+      v[i] = static_cast<double>(o.momentum) * v[i] + g;
+      p[i] -= static_cast<double>(o.rate) * (o.nesterov ? g + static_cast<double>(o.momentum) * v[i] : v[i]);
+    }
+  }
+  return p;
+}
+
+std::vector<double> adam_reference(const Bowl& bowl, const tersor_adam_options& o) {
+  std::vector<double> p(bowl.start.begin(), bowl.start.end()), m(p.size(), 0.0), v(p.size(), 0.0);
+  const double b1 = static_cast<double>(o.beta1), b2 = static_cast<double>(o.beta2),
+               lr = static_cast<double>(o.learning_rate), wd = static_cast<double>(o.weight_decay);
+  for (int step = 1; step <= kSteps; ++step) {
+    const auto gradient = bowl.gradient(p);
+    for (size_t i = 0; i < p.size(); ++i) {
+      double g = gradient[i];
+      if (o.decoupled_decay != 0) {
+        p[i] *= 1 - lr * wd;
+      } else {
+        g += wd * p[i];
+      }
+      m[i] = b1 * m[i] + (1 - b1) * g;
+      v[i] = b2 * v[i] + (1 - b2) * g * g;
+      const double m_hat = m[i] / (1 - std::pow(b1, step)), v_hat = v[i] / (1 - std::pow(b2, step));
+      p[i] -= lr * m_hat / (std::sqrt(v_hat) + static_cast<double>(o.epsilon));
+    }
+  }
+  return p;
+}
+
+}  // namespace
+
+TEST_CASE("sgd_step: 20 steps against float64") {
+  Context context;
+  for (const int64_t count : {0, 1, 17, 1000}) {
+    const Bowl bowl(static_cast<size_t>(count));
+    for (const SgdOptions& o : {SgdOptions{0.1f, 0, 0, false}, SgdOptions{0.1f, 0, 0.01f, false},
+                                SgdOptions{0.05f, 0.9f, 0.01f, false}, SgdOptions{0.05f, 0.9f, 0.01f, true}}) {
+      CAPTURE(count);
+      CAPTURE(o.momentum);
+      CAPTURE(o.nesterov);
+      F32 p({count}, bowl.start), v({count}, std::vector<float>(static_cast<size_t>(count), 0.0f));
+      const tersor_tensor* velocity = v;
+      for (int step = 0; step < kSteps; ++step) {
+        const F32 g({count}, bowl.gradient(p.values()));
+        REQUIRE(cpu::sgd_step(&context, p, g, o.momentum == 0 ? nullptr : velocity, o.rate, o.momentum, o.decay,
+                              o.nesterov) == TERSOR_OK);
+      }
+      // A handful of roundings of numbers below 8 in each contracting step.
+      check_close("p", p.values(), sgd_reference(bowl, o), kSteps * 32 * kEpsilon);
+    }
+  }
+}
+
+TEST_CASE("sgd_step: momentum without a velocity is refused") {
+  Context context;
+  F32 p({1}, {1}), g({1}, {1});
+  CHECK(cpu::sgd_step(&context, p, g, nullptr, 0.1f, 0.9f, 0, 0) == TERSOR_INVALID_ARGUMENT);
+  CHECK(p[0] == 1.0f);
+}
+
+TEST_CASE("adam_step: the first step is learning_rate in the direction of the gradient, whatever its size") {
+  Context context;
+  F32 p({4}, {0, 0, 0, 0}), g({4}, {1e-3f, -2.0f, 5e4f, 0.0f}), m({4}, {0, 0, 0, 0}), v({4}, {0, 0, 0, 0});
+  const tersor_adam_options options{0.01f, 0.9f, 0.999f, 1e-8f, 0, 0, 1};
+  REQUIRE(cpu::adam_step(&context, p, g, m, v, &options) == TERSOR_OK);
+  check_close("p", p.values(), {-0.01, 0.01, -0.01, 0.0}, 1.1e-7);
+}
+
+TEST_CASE("adam_step: 20 steps of Adam, with L2 and decoupled decay, against float64") {
+  Context context;
+  for (const int64_t count : {0, 1, 17, 1000}) {
+    const Bowl bowl(static_cast<size_t>(count));
+    for (const auto& [decay, decoupled] : {std::pair{0.0f, 0}, std::pair{0.1f, 0}, std::pair{0.1f, 1}}) {
+      CAPTURE(count);
+      CAPTURE(decay);
+      CAPTURE(decoupled);
+      tersor_adam_options options{0.01f, 0.9f, 0.999f, 1e-8f, decay, decoupled, 0};
+      const std::vector<float> zeros(static_cast<size_t>(count), 0.0f);
+      F32 p({count}, bowl.start), m({count}, zeros), v({count}, zeros);
+      for (options.step = 1; options.step <= kSteps; ++options.step) {
+        const F32 g({count}, bowl.gradient(p.values()));
+        REQUIRE(cpu::adam_step(&context, p, g, m, v, &options) == TERSOR_OK);
+      }
+      // Parameters below 2 rounded once a step; a gradient near zero turns its own rounding into part of a step.
+      check_close("p", p.values(), adam_reference(bowl, options), kSteps * 8 * kEpsilon);
+    }
+  }
+}
+
+TEST_CASE("adam_step: options outside their range are refused") {
+  Context context;
+  F32 p({1}, {1}), g({1}, {1}), m({1}, {0}), v({1}, {0});
+  for (const tersor_adam_options& bad : {tersor_adam_options{0.01f, 0.9f, 0.999f, 1e-8f, 0, 0, 0},
+                                         tersor_adam_options{0.01f, 1.0f, 0.999f, 1e-8f, 0, 0, 1},
+                                         tersor_adam_options{0.01f, 0.9f, -0.1f, 1e-8f, 0, 0, 1},
+                                         tersor_adam_options{0.01f, 0.9f, std::nanf(""), 1e-8f, 0, 0, 1}}) {
+    CHECK(cpu::adam_step(&context, p, g, m, v, &bad) == TERSOR_INVALID_ARGUMENT);
+  }
+  CHECK(p[0] == 1.0f);
+}
+
+TEST_CASE("optimizers: same bits for any thread count") {
+  const int64_t count = 300000;
+  const auto start = uniform(count, 61), slope = uniform(count, 62);
+  same_for_any_thread_count("parameters", [&] {
+    Context context;
+    F32 p({count}, start), g({count}, slope), m({count}, std::vector<float>(count, 0.0f)),
+        v({count}, std::vector<float>(count, 0.0f));
+    const tersor_adam_options options{0.01f, 0.9f, 0.999f, 1e-8f, 0, 0, 1};
+    REQUIRE(cpu::adam_step(&context, p, g, m, v, &options) == TERSOR_OK);
+    REQUIRE(cpu::sgd_step(&context, p, g, m, 0.1f, 0.9f, 0.01f, 1) == TERSOR_OK);
+    return p.values();
+  });
+}
+
+}  // namespace tersor::test

@@ -20,8 +20,6 @@ namespace tersor::test {
 
 using Shape = std::vector<int64_t>;
 
-inline constexpr double kEpsilon = 0x1p-24;  // half a unit in the last place of 1.0f
-
 // Memory for one tensor between two guards. Writes outside are found when it goes out of scope, if not by `intact()`.
 class Tensor {
  public:
@@ -77,12 +75,6 @@ class Tensor {
   std::vector<unsigned char> memory_;
   size_t start_ = 0, bytes_ = 0;
   tersor_tensor view_;
-};
-
-// A context whose cancel flag the test can raise.
-struct Context : tersor_context {
-  int32_t flag = 0;
-  Context() : tersor_context{} { cancel = &flag; }
 };
 
 // Seeded numbers for test data.

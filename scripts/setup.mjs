@@ -116,11 +116,24 @@ async function compileTypeScript() {
   if (isComplete && stale.length === 0 && isUpToDate(ESM_ENTRY, sources)) return 'up to date';
   for (const file of stale) rmSync(file);
   await run(process.execPath, [path.join(root, 'node_modules/typescript/bin/tsc'), '-p', 'tsconfig.json']);
-  // The ESM entry re-exports the CommonJS one, so that a program that loads both shares one copy of every state.
-  writeFileSync(path.join(root, 'dist/index.d.mts'), "export * from './index.js';\n");
   chmodSync(path.join(root, 'dist/cli/main.js'), 0o755);
-  writeFileSync(path.join(root, ESM_ENTRY), "export * from './index.js';\n");
+  writeFileSync(path.join(root, 'dist/index.d.mts'), "export * from './index.js';\n");
+  writeFileSync(path.join(root, ESM_ENTRY), await esmEntry());
   return 'compiled';
+}
+
+/**
+ * The ESM entry hands out what the CommonJS one has, so that a program that loads both shares one copy of every state.
+ * It requires it, because an error while loading could not be caught behind `export * from` (Node 20).
+ */
+async function esmEntry() {
+  const names = await run(process.execPath, ['-p', "Object.keys(require('./dist/index.js')).join(',\\n  ')"]);
+  return `import { createRequire } from 'node:module';
+
+export const {
+  ${names.trim()},
+} = createRequire(import.meta.url)('./index.js');
+`;
 }
 
 /** Compiled files whose source is gone; left in place, they would still be found and published. */

@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect } from 'chai';
 import { consumer, root } from '../package/consumer';
@@ -40,12 +40,12 @@ describe('examples in the documentation', () => {
     expect(programs('README.md')).not.to.have.length(0);
   });
 
-  it('link to pages and headings that exist', () => {
+  it('link to files that exist', () => {
     for (const page of pages) {
       const text = readFileSync(path.join(root, page), 'utf8');
-      for (const [, link] of text.matchAll(/\]\((?!https?:)([^)#]*)[^)]*\)/g)) {
+      for (const [, link] of text.matchAll(/\]\((?!https?:)([^)#]+)[^)]*\)/g)) {
         const target = path.resolve(root, path.dirname(page), link as string);
-        expect(() => readFileSync(target), `${page}: ${link}`).not.to.throw();
+        expect(existsSync(target), `${page}: ${link}`).to.equal(true);
       }
     }
   });

@@ -26,7 +26,9 @@ const LAYERS = [
   'index',
 ];
 
-const files = readdirSync(lib, { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.ts'));
+const files = readdirSync(lib, { recursive: true, encoding: 'utf8' }).filter(
+  (name) => name.endsWith('.ts') && !name.endsWith('.d.ts'),
+);
 
 function layerOf(file: string): string {
   return (file.split(path.sep)[0] as string).replace(/\.ts$/, '');

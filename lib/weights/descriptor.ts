@@ -26,8 +26,6 @@ const quantized = z.strictObject({
 const sparse = z.strictObject({
   kind: z.literal('sparse'),
   shape: matrixShape,
-  /** Bits of one relative index, see relative-index.ts. */
-  indexBits: z.number().int().min(1).max(16),
   /** Stored numbers. */
   nonzeros: dimension,
   /** Of the values; absent when they are f32. */

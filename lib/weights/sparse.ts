@@ -29,7 +29,7 @@ interface ValueQuantization {
   readonly input: InputQuantization | null;
 }
 
-/** Unstructured sparsity: compressed sparse rows in memory, relative indices in the file; values f32 or integer codes. */
+/** Unstructured sparsity: compressed sparse rows in memory, Huffman-coded relative indices in the file; values f32 or integer codes. */
 export class Sparse implements Weight {
   readonly kind = 'sparse';
   readonly shape: readonly [number, number];
@@ -146,12 +146,10 @@ export class Sparse implements Weight {
   }
 
   store(): StoredWeight {
-    const index = encodePositions(this.positions());
-    const tensors = new Map([['indices', bytesBlob(index.bytes)]]);
+    const tensors = new Map([['indices', bytesBlob(encodePositions(this.positions()))]]);
     const descriptor: SparseDescriptor = {
       kind: 'sparse',
       shape: [...this.shape],
-      indexBits: index.bits,
       nonzeros: this.nonzeros(),
     };
     if (this.quantization === null || this.integers === null) {
@@ -174,9 +172,9 @@ export class Sparse implements Weight {
 
   /** @throws ERR_TERSOR_CORRUPT_FILE when the blobs do not fit the descriptor */
   static restore(reader: BlobReader, descriptor: SparseDescriptor): Sparse {
-    const { shape, nonzeros: count, indexBits, scheme, input } = descriptor;
-    const index = { bits: indexBits, bytes: reader.read('indices').data };
-    const positions = decodePositions(index, count, shape[0] * shape[1], `tensor '${reader.nameOf('indices')}'`);
+    const { shape, nonzeros: count, scheme, input } = descriptor;
+    const indices = reader.read('indices').data;
+    const positions = decodePositions(indices, count, shape[0] * shape[1], `tensor '${reader.nameOf('indices')}'`);
     if (scheme === undefined) {
       const values = fromBlob(reader, 'values', 'f32', [count]);
       try {

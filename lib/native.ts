@@ -1,3 +1,4 @@
+/// <reference path="./node-gyp-build.d.ts" />
 import path from 'node:path';
 import load from 'node-gyp-build';
 import { type ErrorCode, TersorError } from './errors';

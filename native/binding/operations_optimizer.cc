@@ -45,7 +45,7 @@ auto adam_step(Arguments& in) {
 }
 
 constexpr Operation kOperations[] = {
-    operation<sgd_step>("sgdStep", 8),
+    operation<sgd_step>("sgdStep", 7),
     operation<adam_step>("adamStep", 11),
 };
 

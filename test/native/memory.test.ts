@@ -1,0 +1,165 @@
+import { expect } from 'chai';
+import fc from 'fast-check';
+import { TersorError } from '../../lib/errors';
+import { DTYPES, type NativeTensor, native } from '../../lib/native';
+
+const create = native.create as (dtype: unknown, shape: unknown, device: unknown) => NativeTensor;
+const write = native.write as (x: NativeTensor, source: unknown) => void;
+const read = native.read as (x: NativeTensor, target: unknown) => void;
+
+function codeOf(body: () => unknown): string {
+  try {
+    body();
+  } catch (error) {
+    expect(error).to.be.instanceOf(TersorError);
+    return (error as TersorError).code;
+  }
+  return 'no error';
+}
+
+describe('native memory', () => {
+  const before = native.memory();
+  afterEach(() => expect(native.memory()).to.deep.equal(before));
+
+  it('holds exactly the bytes of the shape, for every dtype', () => {
+    const bits = [32, 16, 16, 8, 8, 32, 32, 64, 1, 2, 3, 4];
+    const dimension = fc.integer({ min: 0, max: 9 });
+    const property = fc.property(
+      fc.nat({ max: DTYPES.length - 1 }),
+      fc.array(dimension, { maxLength: 4 }),
+      (dtype, shape) => {
+        const columns = shape.at(-1) ?? 1;
+        const rows = shape.slice(0, -1).reduce((product, size) => product * size, 1);
+        const bytes = rows * Math.ceil((columns * (bits[dtype] as number)) / 8);
+        const x = native.create(dtype, shape, 'cpu');
+        const source = Uint8Array.from({ length: bytes }, (_, i) => i * 37);
+        const target = new Uint8Array(bytes);
+        native.write(x, source);
+        native.read(x, target);
+        expect(target).to.deep.equal(source);
+        expect(native.memory().bytes - before.bytes).to.equal(bytes);
+        expect(codeOf(() => write(x, new Uint8Array(bytes + 1)))).to.equal('ERR_TERSOR_SHAPE');
+        native.release(x);
+      },
+    );
+    fc.assert(property);
+  });
+
+  it('refuses every other dtype, shape and device', () => {
+    for (const dtype of [-1, 12, 1e9, 0.5, Number.NaN, '0', null, undefined, {}]) {
+      expect(
+        codeOf(() => create(dtype, [1], 'cpu')),
+        `dtype ${String(dtype)}`,
+      ).to.match(/INVALID_ARGUMENT|OUT_OF_RANGE/);
+    }
+    for (const shape of [[-1], [1.5], [Number.NaN], [2 ** 53], [Infinity], [1, 1, 1, 1, 1], Array(1e6)]) {
+      expect(
+        codeOf(() => create(0, shape, 'cpu')),
+        `shape ${String(shape).slice(0, 20)}`,
+      ).to.equal('ERR_TERSOR_SHAPE');
+    }
+    for (const shape of [
+      null,
+      undefined,
+      3,
+      '3',
+      {},
+      { length: 1, 0: 1 },
+      new Int32Array(2),
+      ['1'],
+      [null],
+      [[1]],
+      [1n],
+    ]) {
+      expect(
+        codeOf(() => create(0, shape, 'cpu')),
+        `shape ${typeof shape}`,
+      ).to.equal('ERR_TERSOR_INVALID_ARGUMENT');
+    }
+    for (const device of ['cuda', 'gpu', '', 'cpu\0']) {
+      expect(
+        codeOf(() => create(0, [1], device)),
+        device,
+      ).to.equal('ERR_TERSOR_DEVICE');
+    }
+    for (const device of [null, 1, 'x'.repeat(1e6)]) {
+      expect(codeOf(() => create(0, [1], device))).to.equal('ERR_TERSOR_INVALID_ARGUMENT');
+    }
+  });
+
+  it('refuses sizes whose product overflows, also beside a dimension of 0', () => {
+    const huge = 2 ** 52;
+    expect(codeOf(() => create(0, [huge, huge], 'cpu'))).to.equal('ERR_TERSOR_SHAPE');
+    expect(codeOf(() => create(0, [huge, huge, huge, huge], 'cpu'))).to.equal('ERR_TERSOR_SHAPE');
+    expect(codeOf(() => create(0, [0, huge, huge], 'cpu'))).to.equal('ERR_TERSOR_SHAPE');
+    expect(codeOf(() => create(0, [huge], 'cpu'))).to.equal('ERR_TERSOR_OUT_OF_MEMORY');
+    expect(codeOf(() => create(7, [2 ** 53 - 1], 'cpu'))).to.equal('ERR_TERSOR_OUT_OF_MEMORY');
+  });
+
+  it('survives shapes whose getters throw or dispose of the tensor', () => {
+    const x = native.create(0, [4], 'cpu');
+    const throwing = Object.defineProperty([4], 0, {
+      get() {
+        throw new RangeError('from the getter');
+      },
+    });
+    expect(() => create(0, throwing, 'cpu')).to.throw(RangeError, 'from the getter');
+    const disposing = Object.defineProperty([4], 0, {
+      get() {
+        native.release(x);
+        return 4;
+      },
+    });
+    expect(codeOf(() => native.reshape(x, disposing))).to.equal('ERR_TERSOR_DISPOSED');
+  });
+
+  it('refuses detached, shared, misfit and foreign views', () => {
+    const x = native.create(0, [4], 'cpu');
+    const detached = new Float32Array(4);
+    structuredClone(detached.buffer, { transfer: [detached.buffer] });
+    const shared = new Float32Array(new SharedArrayBuffer(16));
+    for (const access of [write, read]) {
+      for (const view of [detached, shared, null, undefined, 4, 'four', {}, [1, 2, 3, 4], new ArrayBuffer(16)]) {
+        expect(codeOf(() => access(x, view))).to.equal('ERR_TERSOR_INVALID_ARGUMENT');
+      }
+      for (const view of [
+        new Float32Array(3),
+        new Float64Array(4),
+        new Uint8Array(0),
+        new DataView(new ArrayBuffer(8)),
+      ]) {
+        expect(codeOf(() => access(x, view))).to.equal('ERR_TERSOR_SHAPE');
+      }
+    }
+    const empty = native.create(0, [0], 'cpu');
+    expect(codeOf(() => write(empty, detached))).to.equal('ERR_TERSOR_INVALID_ARGUMENT');
+    native.release(empty);
+    native.release(x);
+    expect(codeOf(() => write(x, new Float32Array(4)))).to.equal('ERR_TERSOR_DISPOSED');
+  });
+
+  it('reads and writes through any view of the right length, at any offset', () => {
+    const x = native.create(0, [2], 'cpu');
+    const odd = new Uint8Array(Uint8Array.of(9, ...new Uint8Array(Float32Array.of(1.5, -2).buffer)).buffer, 1);
+    native.write(x, odd);
+    const target = new DataView(new ArrayBuffer(8));
+    native.read(x, target);
+    expect([target.getFloat32(0, true), target.getFloat32(4, true)]).to.deep.equal([1.5, -2]);
+    native.release(x);
+  });
+
+  it('is shared by reshaped handles and freed with the last of them', () => {
+    const x = native.create(0, [2, 3], 'cpu');
+    const y = native.reshape(x, [6]);
+    expect(native.memory()).to.deep.equal({
+      buffers: before.buffers + 1,
+      bytes: before.bytes + 24,
+      tensors: before.tensors + 2,
+    });
+    native.release(x);
+    native.release(x);
+    native.write(y, new Float32Array(6));
+    expect(codeOf(() => native.reshape(y, [5]))).to.equal('ERR_TERSOR_SHAPE');
+    native.release(y);
+  });
+});

@@ -1,0 +1,185 @@
+import { Activation, Binary, type NativeOperations, type NativeTensor, native, Reduce } from '../../lib/native';
+import { Tensor, tensor, zeros } from '../../lib/tensor';
+
+/** One valid call of an operation; every test of hostile arguments starts from it and breaks one thing. */
+export interface OperationCase {
+  operation: keyof NativeOperations;
+  /** Fresh arguments; tensors stand for their handles. */
+  args: () => Argument[];
+  /** Positions of the tensors that are written. */
+  outputs: number[];
+  /** Positions whose tensor may have any shape that the others do not contradict. */
+  anyShape?: number[];
+  /** Positions whose last dimension may grow. */
+  anyColumns?: number[];
+  /** Positions of numbers that may be NaN or infinite. */
+  anyNumber?: number[];
+}
+
+export type Argument = Tensor | number | boolean | bigint | null;
+
+/** The call's arguments as the addon takes them. */
+export function handlesOf(args: readonly Argument[]): unknown[] {
+  return args.map((argument) => (argument instanceof Tensor ? argument.handle : argument));
+}
+
+/** Calls an operation with arguments that TypeScript would not allow. */
+export function call(operation: keyof NativeOperations, args: readonly unknown[]): void {
+  const untyped: (...args: unknown[]) => void = native[operation] as (...args: never[]) => void as typeof untyped;
+  untyped(...args);
+}
+
+/** Runs an operation as a job with arguments that TypeScript would not allow. */
+export function queue(operation: string, args: unknown, token: unknown = native.createCancelToken()): Promise<void> {
+  const untyped = native.run as (operation: string, args: unknown, token: unknown) => Promise<void>;
+  return untyped(operation, args, token);
+}
+
+/** The bytes of a tensor. */
+export function bytesOf(x: Tensor): Uint8Array {
+  const bytes = new Uint8Array(x.bytes);
+  native.read(x.handle, bytes);
+  return bytes;
+}
+
+/** Anything that is not one of our tensors. A cancel token is an external, but not a tensor's. */
+export function notTensors(): [description: string, value: unknown][] {
+  return [
+    ['undefined', undefined],
+    ['a number', 7],
+    ['a string', 'tensor'],
+    ['an object', {}],
+    ['an array', []],
+    ['a function', () => 0],
+    ['a symbol', Symbol('x')],
+    ['a Tensor instead of its handle', zeros([1])],
+    ['a typed array', new Float32Array(4)],
+    ['an external of another kind', native.createCancelToken()],
+    ['a proxy', new Proxy({}, {})],
+  ];
+}
+
+/** A handle that is no longer valid. */
+export function released(): NativeTensor {
+  const x = zeros([2, 2]);
+  x.dispose();
+  return x.handle;
+}
+
+const f32 = (shape: number[], ...values: number[]) => tensor(Float32Array.from(cycle(values, shape)), shape);
+const i32 = (shape: number[], ...values: number[]) => tensor(Int32Array.from(cycle(values, shape)), shape);
+const u32 = (shape: number[], ...values: number[]) => tensor(Uint32Array.from(cycle(values, shape)), shape);
+const i8 = (shape: number[], ...values: number[]) => tensor(Int8Array.from(cycle(values, shape)), shape);
+const u8 = (shape: number[], ...values: number[]) => tensor(Uint8Array.from(cycle(values, shape)), shape);
+
+function cycle(values: readonly number[], shape: readonly number[]): number[] {
+  const size = shape.reduce((product, dimension) => product * dimension, 1);
+  return Array.from({ length: size }, (_, i) => values[i % values.length] as number);
+}
+
+/** The weight [[1, 0, 2], [0, 3, 0]] in CSR form. */
+const csr = (values: Tensor) => [u32([3], 0, 2, 3), u32([3], 0, 2, 1), values, 3];
+const int8Epilogue = () => [0.5, 3, f32([2], 0.25, 0.5), i32([2], 3, 3), f32([2], 1, -1), Activation.relu];
+const affine = () => [f32([2, 1], 0.5, 0.25), i32([2, 1], 1, -1), null, -8, 7, 3];
+
+export const CASES: OperationCase[] = [
+  { operation: 'fill', args: () => [zeros([2, 3]), 2.5], outputs: [0], anyShape: [0], anyNumber: [1] },
+  { operation: 'cast', args: () => [f32([2, 3], 1.5, -300), zeros([2, 3], 'i8')], outputs: [1] },
+  { operation: 'copy', args: () => [f32([2, 3], 1, 2), zeros([2, 3])], outputs: [1] },
+  { operation: 'randomUniform', args: () => [7n, 3n, -1, 2, zeros([9])], outputs: [4], anyShape: [4] },
+  { operation: 'randomNormal', args: () => [7n, 3n, 1, 0.5, zeros([9])], outputs: [4], anyShape: [4] },
+  {
+    operation: 'gemm',
+    args: () => [
+      f32([2, 3], 1, 2, 3),
+      false,
+      f32([4, 3], 1, -2),
+      true,
+      f32([4], 1),
+      Activation.relu,
+      false,
+      zeros([2, 4]),
+    ],
+    outputs: [7],
+  },
+  {
+    operation: 'gemmInt8',
+    args: () => [u8([4, 3], 1, 2, 200), i8([2, 3], 1, 0, 2), ...int8Epilogue(), zeros([4, 2])],
+    outputs: [8],
+  },
+  {
+    operation: 'csrGemm',
+    args: () => [f32([4, 3], 1, 2, 3, 4), ...csr(f32([3], 1, 2, 3)), f32([2], 0.5), Activation.identity, zeros([4, 2])],
+    outputs: [7],
+  },
+  {
+    operation: 'csrGemmInt8',
+    args: () => [u8([4, 3], 1, 2, 200), ...csr(i8([3], 1, 2, 3)), ...int8Epilogue(), zeros([4, 2])],
+    outputs: [11],
+  },
+  {
+    operation: 'svd',
+    args: () => [f32([3, 2], 1, 2, 3, 4, 5, 7), zeros([3, 2]), zeros([2]), zeros([2, 2])],
+    outputs: [1, 2, 3],
+  },
+  { operation: 'relu', args: () => [f32([2, 3], 1, -2), zeros([2, 3])], outputs: [1] },
+  { operation: 'scale', args: () => [f32([2, 3], 1, -2), 0.5, zeros([2, 3])], outputs: [2] },
+  { operation: 'binary', args: () => [Binary.add, f32([2, 3], 1), f32([3], 1, 2, 3), zeros([2, 3])], outputs: [3] },
+  { operation: 'reduce', args: () => [Reduce.max, f32([2, 3], 1, 5, 2), 0, zeros([3])], outputs: [3] },
+  {
+    operation: 'copyColumns',
+    args: () => [f32([2, 3], 1, 2, 3, 4), 1, f32([2, 5], 9), 2, 2],
+    outputs: [2],
+    anyColumns: [0, 2],
+  },
+  { operation: 'softmax', args: () => [f32([2, 3], 1, 2), zeros([2, 3])], outputs: [1] },
+  {
+    operation: 'crossEntropy',
+    args: () => [f32([2, 3], 1, 2, 4), i32([2], 2, 0), zeros([1]), zeros([2, 3])],
+    outputs: [2, 3],
+  },
+  {
+    operation: 'distillation',
+    args: () => [f32([2, 3], 1, 2, 4), f32([2, 3], 3, 1), 2, zeros([1]), zeros([2, 3])],
+    outputs: [3, 4],
+  },
+  { operation: 'gather', args: () => [f32([4, 3], 1, 2, 3, 4), i32([2], 3, 0), zeros([2, 3])], outputs: [2] },
+  { operation: 'scatterAdd', args: () => [f32([2, 3], 1, 2, 3), i32([2], 3, 3), f32([4, 3], 1)], outputs: [2] },
+  { operation: 'quantize', args: () => [f32([2, 3], 1, -1, 0.3), ...affine(), zeros([2, 3], 'i8')], outputs: [7] },
+  {
+    operation: 'dequantize',
+    args: () => [i8([2, 3], 5, -3), ...affine(), i32([2], 1, 1), zeros([2, 3])],
+    outputs: [8],
+  },
+  { operation: 'fakeQuantize', args: () => [f32([2, 3], 1, -1, 9), ...affine(), zeros([2, 3])], outputs: [7] },
+  {
+    operation: 'fakeQuantizeGradient',
+    args: () => [f32([2, 3], 1, -1, 9), ...affine(), f32([2, 3], 1), zeros([2, 3])],
+    outputs: [8],
+  },
+  { operation: 'minMax', args: () => [f32([2, 4], 3, 1, 2), 2, zeros([2, 2]), zeros([2, 2])], outputs: [2, 3] },
+  { operation: 'magnitudeThreshold', args: () => [f32([2, 3], 3, -1, 2), 4, zeros([1])], outputs: [2], anyShape: [0] },
+  { operation: 'magnitudeMask', args: () => [f32([2, 3], 3, -1, 2), 1.5, zeros([2, 3])], outputs: [2] },
+  {
+    operation: 'sgdStep',
+    args: () => [f32([2, 3], 1), f32([2, 3], 0.5), f32([2, 3], 0.1), 0.1, 0.9, 0.01, true],
+    outputs: [0, 2],
+  },
+  {
+    operation: 'adamStep',
+    args: () => [
+      f32([2, 3], 1),
+      f32([2, 3], 0.5),
+      zeros([2, 3]),
+      zeros([2, 3]),
+      0.001,
+      0.9,
+      0.999,
+      1e-8,
+      0.01,
+      true,
+      1,
+    ],
+    outputs: [0, 2, 3],
+  },
+];

@@ -2,7 +2,7 @@ import { inspect } from 'node:util';
 import { TersorError } from '../errors';
 import { type DType, native } from '../native';
 import { arrayFor, bytesOf, dtypeOf, formatShape, isBitPacked, matches, type TypedArray } from './dtype';
-import { empty, type Tensor } from './tensor';
+import { empty, filled, type Tensor } from './tensor';
 
 /** Numbers, or rows of numbers, or rows of rows. */
 export type NestedNumbers = readonly number[] | readonly NestedNumbers[];
@@ -150,17 +150,6 @@ function expectCount(got: number, expected: number, shape: readonly number[], un
     'ERR_TERSOR_SHAPE',
     `expected ${expected} ${unit} for shape ${formatShape(shape)}, got ${got}, at tensor`,
   );
-}
-
-/** Fills `y`, or disposes of it when that fails. */
-function filled(y: Tensor, fill: (y: Tensor) => void): Tensor {
-  try {
-    fill(y);
-  } catch (error) {
-    y.dispose();
-    throw error;
-  }
-  return y;
 }
 
 /** The shape that the first elements suggest; {@link flatten} checks the rest. */

@@ -28,6 +28,17 @@ export function empty(shape: readonly number[], dtype: DType = 'f32', device?: s
   return new Tensor(native.create(codeOf(dtype), shape, on), shape, dtype, on);
 }
 
+/** Fills `y`, or disposes of it when that fails. */
+export function filled(y: Tensor, fill: (y: Tensor) => void): Tensor {
+  try {
+    fill(y);
+  } catch (error) {
+    y.dispose();
+    throw error;
+  }
+  return y;
+}
+
 /**
  * Numbers in native memory: row-major, contiguous, of one dtype, on one device.
  *
@@ -125,7 +136,7 @@ export class Tensor implements Disposable {
 
   /** A copy with memory of its own. */
   clone(): Tensor {
-    return empty(this.shape, this.dtype, this.device).copyFrom(this);
+    return filled(empty(this.shape, this.dtype, this.device), (copy) => copy.copyFrom(this));
   }
 
   /**
@@ -170,14 +181,7 @@ export class Tensor implements Disposable {
         wide.dispose();
       }
     }
-    const result = empty(this.shape, dtype, this.device);
-    try {
-      native.cast(this.handle, result.handle);
-    } catch (error) {
-      result.dispose();
-      throw error;
-    }
-    return result;
+    return filled(empty(this.shape, dtype, this.device), (result) => native.cast(this.handle, result.handle));
   }
 
   [inspect.custom](): string {

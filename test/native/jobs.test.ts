@@ -5,6 +5,7 @@ import { expect } from 'chai';
 import { TersorError } from '../../lib/errors';
 import { native } from '../../lib/native';
 import { empty, full, runAsync, type Tensor, zeros } from '../../lib/tensor';
+import { expectNoLeaks } from '../tensor/leaks';
 import { notTensors, queue } from './operation-cases';
 
 const root = path.join(__dirname, '..', '..');
@@ -43,8 +44,7 @@ class LongProduct {
 }
 
 describe('queued operations', () => {
-  const before = native.memory();
-  afterEach(() => expect(native.memory()).to.deep.equal(before));
+  const usedBefore = expectNoLeaks();
 
   it('leave the event loop free', async () => {
     const product = new LongProduct();
@@ -92,9 +92,9 @@ describe('queued operations', () => {
     const done = native.run('relu', [x.handle, y.handle], native.createCancelToken());
     x.dispose();
     y.dispose();
-    expect(native.memory().buffers).to.equal(before.buffers + 2);
+    expect(native.memory().buffers).to.equal(usedBefore().buffers + 2);
     await done;
-    expect(native.memory().buffers).to.equal(before.buffers + 1);
+    expect(native.memory().buffers).to.equal(usedBefore().buffers + 1);
     expect([...view.toArray()].every((value) => value === 0)).to.equal(true);
     view.dispose();
   });

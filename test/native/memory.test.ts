@@ -2,6 +2,7 @@ import { expect } from 'chai';
 import fc from 'fast-check';
 import { TersorError } from '../../lib/errors';
 import { DTYPES, type NativeTensor, native } from '../../lib/native';
+import { expectNoLeaks } from '../tensor/leaks';
 
 const create = native.create as (dtype: unknown, shape: unknown, device: unknown) => NativeTensor;
 const write = native.write as (x: NativeTensor, source: unknown) => void;
@@ -18,8 +19,7 @@ function codeOf(body: () => unknown): string {
 }
 
 describe('native memory', () => {
-  const before = native.memory();
-  afterEach(() => expect(native.memory()).to.deep.equal(before));
+  const usedBefore = expectNoLeaks();
 
   it('holds exactly the bytes of the shape, for every dtype', () => {
     const bits = [32, 16, 16, 8, 8, 32, 32, 64, 1, 2, 3, 4];
@@ -37,7 +37,7 @@ describe('native memory', () => {
         native.write(x, source);
         native.read(x, target);
         expect(target).to.deep.equal(source);
-        expect(native.memory().bytes - before.bytes).to.equal(bytes);
+        expect(native.memory().bytes - usedBefore().bytes).to.equal(bytes);
         expect(codeOf(() => write(x, new Uint8Array(bytes + 1)))).to.equal('ERR_TERSOR_SHAPE');
         native.release(x);
       },
@@ -152,9 +152,9 @@ describe('native memory', () => {
     const x = native.create(0, [2, 3], 'cpu');
     const y = native.reshape(x, [6]);
     expect(native.memory()).to.deep.equal({
-      buffers: before.buffers + 1,
-      bytes: before.bytes + 24,
-      tensors: before.tensors + 2,
+      buffers: usedBefore().buffers + 1,
+      bytes: usedBefore().bytes + 24,
+      tensors: usedBefore().tensors + 2,
     });
     native.release(x);
     native.release(x);

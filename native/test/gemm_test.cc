@@ -1,0 +1,194 @@
+#include "cpu/gemm/gemm.h"
+
+#include <algorithm>
+#include <array>
+#include <string>
+
+#include "cpu/operations.h"
+#include "typed.h"
+
+namespace tersor::test {
+namespace {
+
+using cpu::gemm_kernels;
+using cpu::GemmArguments;
+using cpu::GemmKernel;
+
+struct Case {
+  int64_t m, n, k;
+  bool transpose_a = false, transpose_b = false, has_bias = false, relu = false, accumulate = false;
+
+  std::string name() const {
+    return std::to_string(m) + " x " + std::to_string(n) + " x " + std::to_string(k) + " " + (transpose_a ? "T" : "N") +
+           (transpose_b ? "T" : "N") + (has_bias ? " bias" : "") + (relu ? " relu" : "") +
+           (accumulate ? " accumulate" : "");
+  }
+};
+
+struct Operands {
+  std::vector<float> a, b, bias, c;
+
+  explicit Operands(const Case& s)
+      : a(Random(1).uniforms<float>(s.m * s.k, -1, 1)),
+        b(Random(2).uniforms<float>(s.k * s.n, -1, 1)),
+        bias(Random(3).uniforms<float>(s.n, -1, 1)),
+        c(Random(4).uniforms<float>(s.m * s.n, -1, 1)) {}
+};
+
+struct Reference {
+  std::vector<double> value, tolerance;
+
+  // Whatever the order of summation, |error| <= (k + 3) u (|a| |b| + |bias| + |c|) up to terms in u^2 (Higham 2002,
+  // section 3.5).
+  Reference(const Case& s, const Operands& x) {
+    std::vector<double> sum(static_cast<size_t>(s.n)), size(static_cast<size_t>(s.n));
+    for (int64_t i = 0; i < s.m; ++i) {
+      for (int64_t j = 0; j < s.n; ++j) {
+        const double bias = s.has_bias ? x.bias[static_cast<size_t>(j)] : 0.0;
+        const double before = s.accumulate ? x.c[static_cast<size_t>(i * s.n + j)] : 0.0;
+        sum[static_cast<size_t>(j)] = bias + before;
+        size[static_cast<size_t>(j)] = std::abs(bias) + std::abs(before);
+      }
+      for (int64_t p = 0; p < s.k; ++p) {
+        const double a = x.a[static_cast<size_t>(s.transpose_a ? p * s.m + i : i * s.k + p)];
+        for (int64_t j = 0; j < s.n; ++j) {
+          const double product = a * x.b[static_cast<size_t>(s.transpose_b ? j * s.k + p : p * s.n + j)];
+          sum[static_cast<size_t>(j)] += product;
+          size[static_cast<size_t>(j)] += std::abs(product);
+        }
+      }
+      for (size_t j = 0; j < sum.size(); ++j) {
+        value.push_back(s.relu ? std::max(sum[j], 0.0) : sum[j]);
+        tolerance.push_back(1.01 * static_cast<double>(s.k + 3) * kEpsilon * size[j]);
+      }
+    }
+  }
+};
+
+std::vector<float> run(GemmKernel* kernel, const Case& s, const Operands& x) {
+  const Tensor a(TERSOR_F32, {s.m, s.k}, x.a), b(TERSOR_F32, {s.k, s.n}, x.b);
+  const Tensor bias(TERSOR_F32, {s.n}, x.bias), c(TERSOR_F32, {s.m, s.n}, x.c);
+  const GemmArguments arguments = {
+      .m = s.m,
+      .n = s.n,
+      .k = s.k,
+      .a = {a.data<float>(), s.transpose_a ? 1 : s.k, s.transpose_a ? s.m : 1},
+      .b = {b.data<float>(), s.transpose_b ? 1 : s.n, s.transpose_b ? s.k : 1},
+      .c = c.data<float>(),
+      .bias = s.has_bias ? bias.data<float>() : nullptr,
+      .relu = s.relu,
+      .accumulate = s.accumulate,
+      .cancel = nullptr,
+  };
+  CHECK(kernel(arguments) == TERSOR_OK);
+  return c.values<float>();
+}
+
+void check_every_kernel(const Case& s) {
+  const Operands operands(s);
+  const Reference reference(s, operands);
+  for_each_kernel(gemm_kernels, [&](const std::string& isa, GemmKernel* kernel) {
+    check_close(isa + " " + s.name(), run(kernel, s, operands), reference.value, reference.tolerance);
+  });
+}
+
+// Every mix of flags turns up, each with every layout.
+Case with_flags(int64_t m, int64_t n, int64_t k, int mix) {
+  return {m, n, k, (mix & 1) != 0, (mix & 2) != 0, (mix & 4) != 0, (mix & 8) != 0, (mix & 16) != 0};
+}
+
+TEST_CASE("gemm is right for every tile height and width, layout and epilogue") {
+  int mix = 0;
+  for (const int64_t m : {1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 13}) {
+    for (const int64_t n : {1, 2, 3, 4, 5, 8, 10, 15, 16, 17, 24, 31, 33, 47, 48, 49, 50}) {
+      for (const int64_t k : {1, 2, 7, 8, 9, 16, 23}) {
+        for (int layout = 0; layout < 4; ++layout) check_every_kernel(with_flags(m, n, k, layout + 4 * (mix++ % 8)));
+      }
+    }
+  }
+}
+
+TEST_CASE("gemm of the shapes of the MLP 784-128-64-10, forward and gradients") {
+  for (const int64_t m : {1, 8, 32, 128}) {
+    check_every_kernel({m, 128, 784, false, true, true, true, false});
+    check_every_kernel({m, 64, 128, false, true, true, true, false});
+    check_every_kernel({m, 10, 64, false, true, true, false, false});
+    check_every_kernel({128, 784, m, true, false, false, false, true});
+    check_every_kernel({m, 784, 128, false, false, false, false, false});
+  }
+}
+
+TEST_CASE("gemm beyond one block of rows, columns or depth") {
+  for (int layout = 0; layout < 4; ++layout) {
+    check_every_kernel(with_flags(1030, 50, 9, layout + 28));    // more rows than are packed at a time
+    check_every_kernel(with_flags(70, 2020, 11, layout + 28));   // more columns
+    check_every_kernel(with_flags(100, 20, 1100, layout + 28));  // more depth
+    check_every_kernel(with_flags(5, 7, 2060, layout + 28));
+  }
+}
+
+TEST_CASE("gemm with an empty dimension: no sum is 0, no row is no work") {
+  for (int mix = 0; mix < 32; ++mix) {
+    check_every_kernel(with_flags(3, 5, 0, mix));
+    check_every_kernel(with_flags(0, 5, 3, mix));
+    check_every_kernel(with_flags(3, 0, 5, mix));
+  }
+}
+
+TEST_CASE("gemm gives the same bits for any thread count") {
+  for (int layout = 0; layout < 4; ++layout) {
+    for (const auto& [m, n, k] :
+         {std::array<int64_t, 3>{131, 257, 530}, {61, 300, 784}, {1, 4099, 272}, {1030, 96, 40}}) {
+      const Case s = with_flags(m, n, k, layout + 28);
+      const Operands operands(s);
+      for_each_kernel(gemm_kernels, [&](const std::string& isa, GemmKernel* kernel) {
+        same_for_any_thread_count(isa + " " + s.name(), [&] { return run(kernel, s, operands); });
+      });
+    }
+  }
+}
+
+TEST_CASE("gemm passes NaN and infinity on, through the activation too") {
+  for (int layout = 0; layout < 4; ++layout) {
+    const Case s = with_flags(9, 50, 17, layout + 8);
+    Operands operands(s);
+    operands.a[static_cast<size_t>(s.transpose_a ? 4 : 4 * s.k)] = NAN;                                  // a[4][0]
+    operands.a[static_cast<size_t>(s.transpose_a ? 6 : 6 * s.k)] = INFINITY;                             // a[6][0]
+    for (int64_t j = 0; j < s.n; ++j) operands.b[static_cast<size_t>(s.transpose_b ? j * s.k : j)] = 1;  // b[0][j]
+    for_each_kernel(gemm_kernels, [&](const std::string& isa, GemmKernel* kernel) {
+      INFO("kernel ", isa);
+      const std::vector<float> c = run(kernel, s, operands);
+      for (size_t i = 0; i < c.size(); ++i) {
+        const size_t row = i / static_cast<size_t>(s.n);
+        CAPTURE(i);
+        if (row == 4) CHECK(std::isnan(c[i]));
+        if (row == 6) CHECK(c[i] == INFINITY);
+        if (row != 4 && row != 6) CHECK(std::isfinite(c[i]));
+      }
+    });
+  }
+}
+
+TEST_CASE("the backend's gemm reads shapes and flags as the kernels do") {
+  const Case s = with_flags(6, 10, 20, 3 + 4 + 16);
+  const Operands x(s);
+  const Reference reference(s, x);
+  const Tensor a(TERSOR_F32, {s.k, s.m}, x.a), b(TERSOR_F32, {s.n, s.k}, x.b);
+  const Tensor bias(TERSOR_F32, {s.n}, x.bias), c(TERSOR_F32, {s.m, s.n}, x.c);
+  Context context;
+  CHECK(cpu::gemm(&context, a, 1, b, 1, bias, TERSOR_IDENTITY, 1, c) == TERSOR_OK);
+  check_close("gemm", c.values<float>(), reference.value, reference.tolerance);
+}
+
+TEST_CASE("a cancelled gemm says so") {
+  const Case s = {200, 200, 200};
+  const Operands x(s);
+  const Tensor a(TERSOR_F32, {s.m, s.k}, x.a), b(TERSOR_F32, {s.k, s.n}, x.b), c(TERSOR_F32, {s.m, s.n});
+  Context context;
+  context.flag = 1;
+  CHECK(cpu::gemm(&context, a, 0, b, 0, nullptr, TERSOR_IDENTITY, 0, c) == TERSOR_CANCELLED);
+  CHECK(std::string(context.message) == "expected to finish, got a cancel request");
+}
+
+}  // namespace
+}  // namespace tersor::test

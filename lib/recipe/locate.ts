@@ -1,28 +1,50 @@
 /** Where in a YAML document things are. Offsets count characters from the start of the text. */
-import { type Alias, type Document, isAlias, isCollection, isMap, isScalar, isSeq, type Node, visit } from 'yaml';
+import {
+  type Alias,
+  type Document,
+  isAlias,
+  isCollection,
+  isMap,
+  isScalar,
+  isSeq,
+  Lexer,
+  type Node,
+  Parser,
+  visit,
+} from 'yaml';
 import type { Problem } from './problems';
 
-/** Aliases of a document: the first, and those whose anchor does not come before them. */
+/** Aliases of a document: where each is, and those whose anchor does not come before them. */
 export interface Aliases {
-  readonly first: number;
+  readonly offsets: readonly number[];
   readonly unresolved: readonly { readonly name: string; readonly offset: number }[];
+}
+
+/** The offset at which a text is nested more than `limit` levels deep, if it is: the composer, which recurses, must not see it. */
+export function tooDeepAt(text: string, limit: number): number | undefined {
+  const parser = new Parser();
+  for (const lexeme of new Lexer().lex(text)) {
+    Array.from(parser.next(lexeme));
+    if (parser.stack.length > limit) return parser.offset;
+  }
+  return undefined;
 }
 
 /** Looks at every alias once. (Resolving them one by one would take a time that grows with the square of their number.) */
 export function aliasesOf(document: Document): Aliases {
   const anchors = new Set<string>();
   const unresolved: { name: string; offset: number }[] = [];
-  let first: number | undefined;
+  const offsets: number[] = [];
   visit(document, {
     Node: (_, node) => {
       if (isAlias(node)) {
         const offset = startOf(node) ?? 0;
-        first ??= offset;
+        offsets.push(offset);
         if (!anchors.has(node.source)) unresolved.push({ name: node.source, offset });
       } else if (node.anchor !== undefined) anchors.add(node.anchor);
     },
   });
-  return { first: first ?? 0, unresolved };
+  return { offsets, unresolved };
 }
 
 /**

@@ -2,15 +2,17 @@
 import { parseDocument } from 'yaml';
 import { TersorError } from '../errors';
 import { readText } from '../formats/io';
-import { aliasesOf, offsetOf } from './locate';
-import { formatPath, problemsOf } from './problems';
+import { aliasesOf, offsetOf, tooDeepAt } from './locate';
+import { problemsOf } from './problems';
 import { type Recipe, recipeSchema } from './schema';
 
-/** More than any sensible recipe; parsing time is bounded with it. */
-const MAX_CHARACTERS = 2 ** 20;
+/** More than any sensible recipe; the YAML parser compares every key with every other, so time grows with the square. */
+const MAX_CHARACTERS = 2 ** 16;
+/** Levels of nesting that a recipe may have; the deepest valid one has about 20 in the parser's count. */
+const MAX_DEPTH = 64;
 /** More problems than one wants to read at once. */
 const MAX_PROBLEMS = 20;
-/** Values that aliases may expand to: enough to share a few blocks, far from what a "billion laughs" file needs. */
+/** Aliases that a recipe may have, and values that they may stand for: enough to share a few blocks, too few for a "billion laughs". */
 const MAX_ALIASES = 100;
 
 /** A problem and the character it is at. */
@@ -33,13 +35,8 @@ interface Located {
  */
 export function parseRecipe(text: string, file = 'recipe'): Recipe {
   const problems: Located[] = [];
-  try {
-    const recipe = check(text, problems);
-    if (recipe !== undefined && problems.length === 0) return recipe;
-  } catch (error) {
-    if (!(error instanceof RangeError)) throw error;
-    problems.push({ offset: 0, message: 'expected a recipe a few levels deep, got one nested too deeply to parse' });
-  }
+  const recipe = check(text, problems);
+  if (recipe !== undefined && problems.length === 0) return recipe;
   throw new TersorError('ERR_TERSOR_RECIPE', report(problems, text, file));
 }
 
@@ -63,9 +60,7 @@ export function readRecipe(path: string): Recipe {
 export function validateRecipe(value: unknown): Recipe {
   const result = recipeSchema.safeParse(value);
   if (result.success) return result.data;
-  const lines = problemsOf(result.error.issues, recipeSchema, value).map(
-    ({ path, message }) => `${message}, at ${formatPath(path) || 'the recipe'}`,
-  );
+  const lines = problemsOf(result.error.issues, recipeSchema, value).map(({ message }) => message);
   throw new TersorError('ERR_TERSOR_RECIPE', lines.join('\n'));
 }
 
@@ -73,6 +68,8 @@ export function validateRecipe(value: unknown): Recipe {
 function check(text: string, problems: Located[]): Recipe | undefined {
   const add = (offset: number, message: string) => void problems.push({ offset, message });
   if (text.length > MAX_CHARACTERS) return add(0, `expected at most ${MAX_CHARACTERS} characters, got ${text.length}`);
+  const deep = tooDeepAt(text, MAX_DEPTH);
+  if (deep !== undefined) return add(deep, `expected at most ${MAX_DEPTH} levels of nesting, got more`);
   const document = parseDocument(text, { prettyErrors: false, stringKeys: true });
   const faults = [...document.errors, ...document.warnings];
   for (const { code, message, pos } of faults) {
@@ -87,19 +84,20 @@ function check(text: string, problems: Located[]): Recipe | undefined {
   const aliases = aliasesOf(document);
   for (const { name, offset } of aliases.unresolved)
     add(offset, `expected an anchor &${name} before its alias, got none`);
-  if (aliases.unresolved.length > 0) return undefined;
+  const surplus = aliases.offsets[MAX_ALIASES];
+  if (surplus !== undefined) add(surplus, `expected at most ${MAX_ALIASES} aliases, got ${aliases.offsets.length}`);
+  if (aliases.unresolved.length > 0 || surplus !== undefined) return undefined;
   let value: unknown;
   try {
     value = document.toJS({ maxAliasCount: MAX_ALIASES });
   } catch (error) {
     if (!(error instanceof ReferenceError)) throw error;
-    return add(aliases.first, `expected aliases that stand for at most ${MAX_ALIASES} values, got more`);
+    return add(aliases.offsets[0] ?? 0, `expected aliases that stand for at most ${MAX_ALIASES} values, got more`);
   }
   const result = recipeSchema.safeParse(value);
   if (result.success) return result.data;
   for (const problem of problemsOf(result.error.issues, recipeSchema, value)) {
-    const place = formatPath(problem.onKey ? problem.path.slice(0, -1) : problem.path);
-    add(offsetOf(document, problem), place === '' ? problem.message : `${problem.message}, at ${place}`);
+    add(offsetOf(document, problem), problem.message);
   }
   return undefined;
 }

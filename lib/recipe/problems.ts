@@ -8,11 +8,11 @@ export interface Problem {
   readonly path: readonly PropertyKey[];
   /** True when it is the last key itself that is wrong, not its value. */
   readonly onKey: boolean;
-  /** "expected …, got …", with a suggestion when there is one. */
+  /** "expected …, got …", with a suggestion when there is one, and ", at …" unless the place is the whole recipe. */
   readonly message: string;
 }
 
-/** Lists the problems in the order of the recipe's fields. */
+/** Lists the problems: first the keys that do not exist, then the values. */
 export function problemsOf(issues: readonly z.core.$ZodIssue[], schema: z.core.$ZodType, value: unknown): Problem[] {
   const problems: Problem[] = [];
   const misspelt = new Set<string>();
@@ -25,7 +25,7 @@ export function problemsOf(issues: readonly z.core.$ZodIssue[], schema: z.core.$
       problems.push({
         path: [...issue.path, key],
         onKey: true,
-        message: `expected ${oneOf(valid)}, got '${key}'${suggestion(meant)}`,
+        message: `expected ${oneOf(valid)}, got ${shown(key)}${suggestion(meant)}`,
       });
     }
   }
@@ -38,11 +38,16 @@ export function problemsOf(issues: readonly z.core.$ZodIssue[], schema: z.core.$
     else if (got !== undefined || !misspelt.has(path.join('.')))
       problems.push({ path, onKey: false, message: explain(issue, got, schema) });
   }
-  return distinct(problems);
+  return distinct(problems.map(withPlace));
+}
+
+function withPlace(problem: Problem): Problem {
+  const place = formatPath(problem.onKey ? problem.path.slice(0, -1) : problem.path);
+  return place === '' ? problem : { ...problem, message: `${problem.message}, at ${place}` };
 }
 
 /** A path as it is written in JavaScript: variants[0].steps[1].prune. */
-export function formatPath(path: readonly PropertyKey[]): string {
+function formatPath(path: readonly PropertyKey[]): string {
   return path.reduce<string>(
     (text, key) => (typeof key === 'number' ? `${text}[${key}]` : text === '' ? String(key) : `${text}.${String(key)}`),
     '',
@@ -94,14 +99,20 @@ function shown(value: unknown): string {
   if (value === undefined || value === null) return 'nothing';
   if (Array.isArray(value)) return value.length === 0 ? 'an empty list' : 'a list';
   if (typeof value === 'object') return 'keys and values';
-  return typeof value === 'string' ? `'${value.length > 60 ? `${value.slice(0, 60)}…` : value}'` : String(value);
+  return typeof value === 'string' ? `'${printable(value)}'` : String(value);
+}
+
+/** Cut to a length that fits a message, with control characters (which could rewrite a terminal's line) escaped. */
+function printable(text: string): string {
+  const cut = text.length > 60 ? `${text.slice(0, 60)}…` : text;
+  return cut.replace(/\p{Cc}/gu, (control) => `\\u${control.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }
 
 /** Two checks of one field can fail together and say the same. */
 function distinct(problems: readonly Problem[]): Problem[] {
   const seen = new Set<string>();
   return problems.filter(({ path, message }) => {
-    const key = `${formatPath(path)}\n${message}`;
+    const key = JSON.stringify([path, message]);
     return !seen.has(key) && seen.add(key);
   });
 }

@@ -2,7 +2,7 @@ import type { ClassificationData } from '../data/classification';
 import type { LeaveOneOutData } from '../data/interactions';
 import { TersorError } from '../errors';
 import type { Model } from '../models';
-import { tensor, tidy } from '../tensor';
+import { type Tensor, tensor, tidy } from '../tensor';
 import { type MetricName, parseMetricNames } from './metric-names';
 import { accuracy, hitRate, leaveOneOutRanks, type MetricValues, ndcg } from './metrics';
 
@@ -32,13 +32,12 @@ export function classificationProtocol(data: ClassificationData, metrics = 'accu
   return {
     name: 'classification',
     async measure(model, { signal } = {}) {
-      const { inputs, labels, features, classes } = data;
-      const logits = new Float32Array(labels.length * classes);
-      await inBatches(labels.length, signal, (begin, end) => {
-        const x = tensor(inputs.subarray(begin * features, end * features), [end - begin, features]);
-        logits.set(model.forward(x).toArray() as Float32Array, begin * classes);
-      });
-      return names.map(() => accuracy(logits, labels, classes));
+      const { inputs, labels, features } = data;
+      const logits = await answers(model, labels.length, signal, (begin, end) => [
+        tensor(inputs.subarray(begin * features, end * features), [end - begin, features]),
+      ]);
+      // As wide as the model says: a test set may lack its last classes.
+      return names.map(() => accuracy(logits, labels, logits.length / labels.length));
     },
   };
 }
@@ -56,8 +55,7 @@ export function leaveOneOutProtocol(data: LeaveOneOutData, metrics = 'hr@10,ndcg
     async measure(model, { signal } = {}) {
       const { users, positives, negatives, k } = data;
       const candidates = k + 1;
-      const scores = new Float32Array(users.length * candidates);
-      await inBatches(users.length, signal, (begin, end) => {
+      const scores = await answers(model, users.length, signal, (begin, end) => {
         const userIds = new Int32Array((end - begin) * candidates);
         const itemIds = new Int32Array(userIds.length);
         for (let i = begin; i < end; i++) {
@@ -66,33 +64,56 @@ export function leaveOneOutProtocol(data: LeaveOneOutData, metrics = 'hr@10,ndcg
           itemIds[at] = positives[i] as number;
           itemIds.set(negatives.subarray(i * k, (i + 1) * k), at + 1);
         }
-        scores.set(model.forward(tensor(userIds), tensor(itemIds)).toArray() as Float32Array, begin * candidates);
+        return [tensor(userIds), tensor(itemIds)];
       });
       const offsets = Int32Array.from({ length: users.length + 1 }, (_, i) => i * candidates);
       const ranks = leaveOneOutRanks(scores, offsets);
-      return names.map((metric) => {
-        const cutoff = 'k' in metric ? metric.k : 1;
-        return metric.kind === 'hr' ? hitRate(ranks, cutoff) : ndcg(ranks, cutoff);
-      });
+      return names.map(({ kind, k: cutoff }) => (kind === 'hr' ? hitRate(ranks, cutoff) : ndcg(ranks, cutoff)));
     },
   };
 }
 
-function parseFor(protocol: Protocol['name'], metrics: string, kinds: readonly MetricName['kind'][]): MetricName[] {
-  const names = parseMetricNames(metrics);
-  const unfit = names.find(({ kind }) => !kinds.includes(kind));
-  if (unfit === undefined) return names;
-  throw new TersorError(
-    'ERR_TERSOR_INVALID_ARGUMENT',
-    `expected metrics of the ${protocol} protocol (${kinds.map((kind) => (kind === 'accuracy' ? kind : `${kind}@k`)).join(', ')}), got '${unfit.name}'`,
-  );
+function parseFor<K extends MetricName['kind']>(
+  protocol: Protocol['name'],
+  metrics: string,
+  kinds: readonly K[],
+): Extract<MetricName, { kind: K }>[] {
+  return parseMetricNames(metrics).map((metric) => {
+    if (fits(metric, kinds)) return metric;
+    const fitting = kinds.map((kind) => (kind === 'accuracy' ? kind : `${kind}@k`)).join(', ');
+    throw new TersorError(
+      'ERR_TERSOR_INVALID_ARGUMENT',
+      `expected metrics of the ${protocol} protocol (${fitting}), got '${metric.name}', at metrics`,
+    );
+  });
 }
 
-/** Runs `body` over [0, count) in batches, freeing its tensors and letting the event loop breathe after each. */
-async function inBatches(count: number, signal: AbortSignal | undefined, body: (begin: number, end: number) => void) {
+function fits<K extends MetricName['kind']>(
+  metric: MetricName,
+  kinds: readonly K[],
+): metric is Extract<MetricName, { kind: K }> {
+  return kinds.some((kind) => kind === metric.kind);
+}
+
+/**
+ * What the model answers to examples 0 to count, one output after another; the event loop breathes between batches.
+ *
+ * @param inputsOf the model's inputs for examples [begin, end)
+ */
+async function answers(
+  model: Pick<Model, 'forward'>,
+  count: number,
+  signal: AbortSignal | undefined,
+  inputsOf: (begin: number, end: number) => Tensor[],
+): Promise<Float32Array> {
+  let all = new Float32Array();
   for (let begin = 0; begin < count; begin += BATCH) {
     signal?.throwIfAborted();
-    tidy(() => body(begin, Math.min(begin + BATCH, count)));
+    const end = Math.min(begin + BATCH, count);
+    const some = tidy(() => model.forward(...inputsOf(begin, end)).toArray() as Float32Array);
+    if (begin === 0) all = new Float32Array((some.length / end) * count);
+    all.set(some, begin * (all.length / count));
     await new Promise(setImmediate);
   }
+  return all;
 }

@@ -63,8 +63,12 @@ export class TrainableMatrix implements TrainableWeight {
 
   /** Prunes: elements whose mask is 0 become 0 and stay so. Takes the mask (f32, the matrix's shape) over. */
   prune(mask: Tensor): void {
-    this.mask?.dispose();
-    this.mask = keep(mask);
+    if (this.mask === null) this.mask = keep(mask);
+    else {
+      // In place: a running checkpoint holds on to this tensor.
+      this.mask.copyFrom(mask);
+      mask.dispose();
+    }
     this.applyMask();
   }
 

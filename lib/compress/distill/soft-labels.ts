@@ -1,7 +1,7 @@
 import { add, distillation, scale } from '../../autograd';
 import { noGrad } from '../../autograd/tape';
 import type { Model } from '../../models';
-import type { Objective } from '../../train/fit';
+import type { Objective } from '../../train/step';
 
 /** How a student learns from a teacher. */
 export interface DistillOptions {

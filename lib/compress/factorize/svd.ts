@@ -19,10 +19,10 @@ export interface Svd {
  * Thin singular value decomposition, computed on Tersor's own threads.
  *
  * @param w f32 [rows, columns]; stays the caller's
- * @throws ERR_TERSOR_NOT_FINITE; `signal.reason` when aborted before it began
+ * @throws ERR_TERSOR_NOT_FINITE; ERR_TERSOR_SHAPE when w is no matrix; `signal.reason` when aborted
  */
 export async function svd(w: Tensor, { signal }: { signal?: AbortSignal | undefined } = {}): Promise<Svd> {
-  const [rows, columns] = w.shape as readonly [number, number];
+  const [rows, columns] = matrixShape(w);
   const k = Math.min(rows, columns);
   const u = empty([rows, k]);
   const s = empty([k]);
@@ -44,7 +44,9 @@ export async function svd(w: Tensor, { signal }: { signal?: AbortSignal | undefi
  * (Eckart and Young 1936).
  *
  * @param w f32 [rows, columns]; stays the caller's
- * @throws ERR_TERSOR_OUT_OF_RANGE when the rank is not below rows·columns / (rows + columns): the factors would not be smaller
+ * @param options.name of the weight, for messages
+ * @throws ERR_TERSOR_OUT_OF_RANGE when the rank, or the one that the energy takes, is not below rows·columns / (rows + columns),
+ *   so that the factors would not be smaller; as {@link svd}
  * @example
  * const w = tersor.tensor([[1, 2, 3], [2, 4, 6], [3, 6, 9]])
  * const factors = await tersor.truncatedSvd(w, { rank: 1 })
@@ -55,20 +57,27 @@ export async function truncatedSvd(
   target: RankTarget,
   options: { signal?: AbortSignal | undefined; name?: string } = {},
 ): Promise<LowRank> {
-  const [rows, columns] = w.shape as readonly [number, number];
-  const where =
-    options.name === undefined ? `a matrix [${rows}, ${columns}]` : `weight '${options.name}' [${rows}, ${columns}]`;
-  if ('rank' in target) assertSmaller(target.rank, rows, columns, where);
+  const [rows, columns] = matrixShape(w);
+  const matrix = options.name === undefined ? 'a matrix' : `weight '${options.name}'`;
+  const where = `${matrix} [${rows}, ${columns}]`;
+  const limit = largestRank(rows, columns);
+  if ('rank' in target) checkRank(target.rank, limit, where);
+  else checkEnergy(target.energy, limit, where);
   const { u, s, vt } = await svd(w, options);
   try {
     const rank = 'rank' in target ? target.rank : rankForEnergy(s, target.energy);
-    assertSmaller(rank, rows, columns, where);
+    checkRank(rank, limit, 'rank' in target ? where : `energy ${target.energy} of ${where}`);
     const roots = s.slice(0, rank).map(Math.sqrt);
     return new LowRank(new Dense(scaledColumns(u, roots)), new Dense(scaledRows(vt, roots)));
   } finally {
     u.dispose();
     vt.dispose();
   }
+}
+
+/** Largest rank at which two factors hold fewer numbers than the matrix; 0 when there is none. */
+export function largestRank(rows: number, columns: number): number {
+  return rows * columns === 0 ? 0 : Math.ceil((rows * columns) / (rows + columns)) - 1;
 }
 
 /** Smallest rank whose singular values hold the given share of Σσ². */
@@ -80,13 +89,25 @@ function rankForEnergy(s: Float32Array, energy: number): number {
   return Math.max(rank, 1);
 }
 
-function assertSmaller(rank: number, rows: number, columns: number, where: string): void {
-  const limit = (rows * columns) / (rows + columns);
-  if (Number.isInteger(rank) && rank >= 1 && rank < limit) return;
+function checkRank(rank: number, limit: number, where: string): void {
+  if (Number.isInteger(rank) && rank >= 1 && rank <= limit) return;
+  const ranks = limit === 0 ? 'a larger matrix' : `a rank from 1 to ${limit}`;
   throw new TersorError(
     'ERR_TERSOR_OUT_OF_RANGE',
-    `expected a rank from 1 to ${Math.ceil(limit) - 1} (a higher one holds no fewer numbers than the matrix), got ${rank}, at ${where}`,
+    `expected ${ranks} (factors of a higher rank hold no fewer numbers than the matrix), got rank ${rank}, at ${where}`,
   );
+}
+
+function checkEnergy(energy: number, limit: number, where: string): void {
+  if (!(energy > 0 && energy <= 1)) {
+    throw new TersorError('ERR_TERSOR_OUT_OF_RANGE', `expected an energy above 0 and up to 1, got ${energy}, at ${where}`);
+  }
+  checkRank(1, limit, where);
+}
+
+function matrixShape({ shape }: Tensor): readonly [rows: number, columns: number] {
+  if (shape.length === 2) return shape as readonly [number, number];
+  throw new TersorError('ERR_TERSOR_SHAPE', `expected a matrix, got shape [${shape.join(', ')}], at svd`);
 }
 
 /** The first roots.length columns, each times its root. */

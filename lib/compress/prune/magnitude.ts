@@ -1,42 +1,59 @@
+import { TersorError } from '../../errors';
 import { native } from '../../native';
-import { empty, full, type Tensor, tidy } from '../../tensor';
+import { empty, type Tensor, tidy } from '../../tensor';
 import type { TrainableMatrix } from '../../weights';
 
-/** How many elements to remove: a fraction of them, or all up to a magnitude. */
+/** How many elements to remove: a fraction of them (0..1), or all up to a magnitude (>= 0). */
 export type PruneTarget = { readonly sparsity: number } | { readonly threshold: number };
 
 /**
  * Mask of magnitude pruning: 1 where |w| > τ, else 0; an element equal to τ goes (Han et al. 2015).
  *
  * @param w f32 [rows, columns]
- * @param target τ itself, or the fraction of elements that τ is to remove (ties at τ go too)
+ * @param target τ itself, or the fraction of elements that τ is to remove. Ties at τ go too, so more may go than asked for;
+ *   elements that are 0 always go.
  * @returns f32 of w's shape
- * @throws ERR_TERSOR_NOT_FINITE when w holds NaN
+ * @throws ERR_TERSOR_OUT_OF_RANGE for a target outside its range; ERR_TERSOR_NOT_FINITE when w holds NaN or infinity
  * @example
  * const w = tersor.tensor([[0.9, 0.1, 0.2], [0.4, 0.6, 0.8], [0.1, 0.9, 0.5]])
  * console.log(tersor.magnitudeMask(w, { threshold: 0.2 }).toArray()) // 1 0 0 1 1 1 0 1 1
  */
 export function magnitudeMask(w: Tensor, target: PruneTarget): Tensor {
-  if ('sparsity' in target && Math.round(target.sparsity * w.size) === 0) return full(w.shape, 1);
+  checkPruneTarget(target);
   return tidy(() => {
+    assertFinite(w);
+    const threshold = 'threshold' in target ? target.threshold : thresholdFor(w, target.sparsity);
     const mask = empty(w.shape);
-    native.magnitudeMask(
-      w.handle,
-      'threshold' in target ? target.threshold : thresholdFor(w, target.sparsity),
-      mask.handle,
-    );
+    native.magnitudeMask(w.handle, threshold, mask.handle);
     return mask;
   });
 }
 
 /** Magnitude up to which elements go so that the given fraction of them goes. */
 function thresholdFor(w: Tensor, sparsity: number): number {
+  const count = Math.round(sparsity * w.size);
+  if (count === 0) return 0;
   const threshold = empty([1]);
-  native.magnitudeThreshold(w.handle, Math.round(sparsity * w.size), threshold.handle);
+  native.magnitudeThreshold(w.handle, count, threshold.handle);
   return threshold.item();
 }
 
-/** Prunes every matrix to the target, each by its own threshold. */
+/** Prunes every matrix to the target, each by its own threshold; what was pruned before stays so. */
 export function pruneByMagnitude(matrices: readonly TrainableMatrix[], target: PruneTarget): void {
   for (const matrix of matrices) matrix.prune(magnitudeMask(matrix.latent, target));
+}
+
+/** @throws ERR_TERSOR_OUT_OF_RANGE for a sparsity outside 0..1 or a threshold below 0, NaN included */
+export function checkPruneTarget(target: PruneTarget): void {
+  const [what, value, largest] =
+    'threshold' in target
+      ? ['a finite threshold of 0 or more', target.threshold, Number.MAX_VALUE]
+      : ['a sparsity from 0 to 1', target.sparsity, 1];
+  if (value >= 0 && value <= largest) return;
+  throw new TersorError('ERR_TERSOR_OUT_OF_RANGE', `expected ${what}, got ${value}, at the target of pruning`);
+}
+
+/** The observer refuses NaN and infinity, which have no place in an order of magnitudes. */
+function assertFinite(w: Tensor): void {
+  if (w.size > 0) native.minMax(w.handle, w.shape.at(-1) ?? 1, empty([1, 1]).handle, empty([1, 1]).handle);
 }

@@ -1,9 +1,12 @@
-import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import path from 'node:path';
+import { z } from 'zod';
 import { TersorError } from '../errors';
 import { writeFileAtomic } from '../formats/atomic';
+import { readText } from '../formats/io';
 import { readSafetensors, writeSafetensors } from '../formats/safetensors';
 import { loadModel, saveModel } from '../models';
+import { makeFolder, removeFolder } from './folders';
 import type { StepResult } from './steps';
 
 /** Results of finished steps on disk, so that a run that was killed goes on where it was. */
@@ -17,24 +20,30 @@ export interface Journal {
   remove(): void;
 }
 
+/** What a run computes from, by name, as text: only a run with the same can be continued. */
+export type RunIdentity = Readonly<Record<string, string>>;
+
+const identitySchema = z.record(z.string(), z.string());
+/** Longer than any identity. */
+const IDENTITY_LIMIT = 2 ** 26;
+
+/** Holds the journal in a run's results. No variant can have this name, so none has this folder. */
+export const JOURNAL_FOLDER = '.tersor-journal';
+
 /**
  * Opens the journal of a run in a folder of its own.
  *
- * @param run text that identifies the run (recipe, model, data, version)
- * @param options.resume continue the journal that is there; otherwise it is thrown away
- * @throws ERR_TERSOR_INVALID_ARGUMENT when the journal to resume is of another run; ERR_TERSOR_IO
+ * @param directory where the run's results go; created when missing
+ * @param options.resume continue the journal that is there, if any; otherwise it is thrown away
+ * @throws ERR_TERSOR_INVALID_ARGUMENT when the journal to resume is of another run, saying what differs; ERR_TERSOR_IO
  */
-export function openJournal(folder: string, run: string, { resume }: { resume: boolean }): Journal {
+export function openJournal(directory: string, run: RunIdentity, { resume }: { readonly resume: boolean }): Journal {
+  const folder = path.join(directory, JOURNAL_FOLDER);
   const runFile = path.join(folder, 'run.json');
-  if (!resume) rmSync(folder, { recursive: true, force: true });
-  mkdirSync(folder, { recursive: true });
-  if (!existsSync(runFile)) writeFileAtomic(runFile, run);
-  else if (readFileSync(runFile, 'utf8') !== run) {
-    throw new TersorError(
-      'ERR_TERSOR_INVALID_ARGUMENT',
-      `expected an interrupted run of the same recipe, model, data and version, got another one, at ${folder}`,
-    );
-  }
+  if (!resume) removeFolder(folder);
+  makeFolder(folder);
+  if (existsSync(runFile)) assertSameRun(runFile, run);
+  else writeFileAtomic(runFile, `${JSON.stringify(run, null, 2)}\n`);
   const modelPath = (step: string) => path.join(folder, `${step}.safetensors`);
   const referencesPath = (step: string) => path.join(folder, `${step}.references.safetensors`);
   return {
@@ -48,8 +57,31 @@ export function openJournal(folder: string, run: string, { resume }: { resume: b
       saveModel(model, modelPath(step));
     },
     checkpointPath: (step) => path.join(folder, `${step}.checkpoint.safetensors`),
-    remove: () => rmSync(folder, { recursive: true, force: true }),
+    remove: () => removeFolder(folder),
   };
+}
+
+function assertSameRun(runFile: string, run: RunIdentity): void {
+  const interrupted = readIdentity(runFile);
+  const different = [...new Set([...Object.keys(run), ...Object.keys(interrupted)])].filter(
+    (name) => run[name] !== interrupted[name],
+  );
+  if (different.length === 0) return;
+  throw new TersorError(
+    'ERR_TERSOR_INVALID_ARGUMENT',
+    `expected the run that was interrupted, got another ${different.join(' and ')}, at ${path.dirname(runFile)}: run without resume to start anew`,
+  );
+}
+
+function readIdentity(runFile: string): RunIdentity {
+  const text = readText(runFile, IDENTITY_LIMIT);
+  try {
+    return identitySchema.parse(JSON.parse(text));
+  } catch (cause) {
+    throw new TersorError('ERR_TERSOR_CORRUPT_FILE', `expected what a run is, got something else, at ${runFile}`, {
+      cause,
+    });
+  }
 }
 
 function saveReferences(file: string, references: StepResult['references']): void {

@@ -1,6 +1,7 @@
 import { TersorError } from '../errors';
-import type { Architecture } from '../models';
+import type { Model } from '../models';
 import { matchWeights } from './match';
+import { type PlannedWeight, plannedWeight, planWeight } from './planned-weight';
 import type { Recipe, Retrain, Step } from './schema';
 
 /** A step with the weights it acts on. */
@@ -23,42 +24,53 @@ export interface PlannedVariant {
  * Resolves a recipe against a model and finds what cannot work before any time is spent.
  *
  * @param options.training whether there is training data
- * @throws ERR_TERSOR_RECIPE when a pattern selects nothing or a bias, a rank is too high, or training data is needed and missing
+ * @throws ERR_TERSOR_RECIPE, naming step and weight, when a pattern selects nothing or a bias, a representation does not fit what
+ *   a weight is by then, a rank is too high, or training data is needed and missing
  */
 export function planRecipe(
   recipe: Recipe,
-  architecture: Architecture,
-  { training }: { training: boolean },
+  model: Pick<Model, 'architecture' | 'weights'>,
+  { training }: { readonly training: boolean },
 ): PlannedVariant[] {
-  const matrices = architecture.weights.filter(({ role }) => role !== 'bias');
-  const plan = (step: Step, where: string): PlannedStep => {
-    const planned = describe(step);
-    const weights =
-      planned.patterns === null
-        ? []
-        : matchWeights(
-            planned.patterns,
-            matrices.map(({ name }) => name),
-            where,
-          );
-    if ('factorize' in step)
-      checkRank(
-        step.factorize.rank,
-        matrices.filter(({ name }) => weights.includes(name)),
-        where,
-      );
-    if (planned.needsData && !training) {
-      throw new TersorError(
-        'ERR_TERSOR_RECIPE',
-        `expected training data for a step that trains or calibrates, got none, at ${where}`,
-      );
-    }
-    return { step, label: planned.label, weights, retrain: planned.retrain };
-  };
-  return recipe.variants.map(({ name, steps }) => ({
-    name,
-    steps: numberRepeats(steps.map((step, i) => plan(step, `step ${i + 1} of variant '${name}'`))),
-  }));
+  const compressible = new Map<string, PlannedWeight>();
+  for (const { name, role } of model.architecture.weights) {
+    const weight = model.weights.get(name);
+    if (role !== 'bias' && weight !== undefined) compressible.set(name, plannedWeight(role, weight));
+  }
+  return recipe.variants.map(({ name, steps }) => {
+    const weights = new Map(compressible);
+    const planned = steps.map((step, i) => planStep(step, weights, training, `step ${i + 1} of variant '${name}'`));
+    return { name, steps: numberRepeats(planned) };
+  });
+}
+
+/** @param weights as the steps before leave them; replaced by what this step makes of them */
+function planStep(step: Step, weights: Map<string, PlannedWeight>, training: boolean, where: string): PlannedStep {
+  const { label, patterns, retrain, needsData } = outline(step);
+  if (needsData && !training) {
+    throw new TersorError(
+      'ERR_TERSOR_RECIPE',
+      `expected training data for a step that trains or calibrates, got none, at ${where}`,
+    );
+  }
+  const names = patterns === null ? [] : matchWeights(patterns, [...weights.keys()], where);
+  for (const name of names) {
+    const weight = weights.get(name) as PlannedWeight;
+    weights.set(
+      name,
+      at(`weight '${name}' in ${where}`, () => planWeight(weight, step)),
+    );
+  }
+  return { step, label, weights: names, retrain };
+}
+
+function at<R>(where: string, plan: () => R): R {
+  try {
+    return plan();
+  } catch (cause) {
+    if (!(cause instanceof TersorError)) throw cause;
+    throw new TersorError('ERR_TERSOR_RECIPE', `${cause.message}, at ${where}`, { cause });
+  }
 }
 
 /** Tells steps with the same label apart: 'retrain', 'retrain (2)'. */
@@ -69,10 +81,10 @@ function numberRepeats(steps: readonly PlannedStep[]): PlannedStep[] {
   });
 }
 
-function describe(step: Step) {
+function outline(step: Step) {
   if ('prune' in step) {
     const { weights: patterns, sparsity, threshold, retrain } = step.prune;
-    const label = sparsity === undefined ? `prune at ${threshold}` : `prune ${+(100 * sparsity).toFixed(2)} %`;
+    const label = sparsity === undefined ? `prune at ${threshold}` : `prune ${percent(sparsity)}`;
     return { label, patterns, retrain, needsData: retrain !== undefined };
   }
   if ('quantize' in step) {
@@ -81,24 +93,12 @@ function describe(step: Step) {
   }
   if ('factorize' in step) {
     const { weights: patterns, rank, energy, retrain } = step.factorize;
-    const label = rank === undefined ? `svd ${+(100 * (energy ?? 1)).toFixed(2)} % energy` : `svd rank ${rank}`;
+    const label = rank === undefined ? `svd ${percent(energy ?? 1)} energy` : `svd rank ${rank}`;
     return { label, patterns, retrain, needsData: retrain !== undefined };
   }
   return { label: 'retrain', patterns: null, retrain: step.retrain, needsData: true };
 }
 
-function checkRank(
-  rank: number | undefined,
-  specs: readonly { name: string; shape: readonly number[] }[],
-  where: string,
-): void {
-  for (const { name, shape } of specs) {
-    const [rows = 0, columns = 0] = shape;
-    const limit = (rows * columns) / (rows + columns);
-    if (rank === undefined || rank < limit) continue;
-    throw new TersorError(
-      'ERR_TERSOR_RECIPE',
-      `expected a rank below ${+limit.toFixed(1)}, from which on the factors of '${name}' [${rows}, ${columns}] are no smaller, got ${rank}, at ${where}`,
-    );
-  }
+function percent(fraction: number): string {
+  return `${+(100 * fraction).toPrecision(4)} %`;
 }

@@ -1,19 +1,20 @@
 import { createHash } from 'node:crypto';
-import { mkdirSync } from 'node:fs';
 import path from 'node:path';
+import type { LatencyOptions } from '../evaluate/latency';
 import type { Protocol } from '../evaluate/protocol';
 import { writeFileAtomic } from '../formats/atomic';
 import { type Model, saveModel } from '../models';
 import { collectEnvironment } from '../report/environment';
 import { renderHtml } from '../report/html';
-import { type Measurement, measureModel } from '../report/measure';
-import { REPORT_SCHEMA_VERSION, type Report, serializeReport } from '../report/schema';
+import { type Measurement, type MeasureOptions, measureModel } from '../report/measure';
+import { type Environment, REPORT_SCHEMA_VERSION, type Report, serializeReport } from '../report/schema';
 import { devices, threads } from '../tensor';
 import type { TrainingTask } from '../train';
-import { type Journal, openJournal } from './journal';
+import { makeFolder } from './folders';
+import { type Journal, openJournal, type RunIdentity } from './journal';
 import { type PlannedVariant, planRecipe } from './plan';
 import type { Recipe } from './schema';
-import { applyStep, type StepResult } from './steps';
+import { applyStep, type StepContext, type StepResult } from './steps';
 
 /** Options of {@link runRecipe}. */
 export interface RunOptions {
@@ -24,12 +25,15 @@ export interface RunOptions {
   /** Text that identifies the data; an interrupted run resumes with the same one only. */
   readonly dataId?: string | undefined;
   /**
-   * Folder for the results: `report.json`, `report.html` and `model.safetensors` (one per variant, in `<variant>/`, when the
-   * recipe has several). While the run lasts, `journal/` in it holds what is done. Without a folder nothing is written.
+   * Folder for the results, created when missing: `report.json`, `report.html` and `model.safetensors` (one per variant, in
+   * `<variant>/`, when the recipe has several). While the run lasts, and after it was interrupted, `.tersor-journal/` in it holds
+   * what is done. Without a folder nothing is written.
    */
   readonly directory?: string | undefined;
-  /** Continue the interrupted run in `directory`. Default false. */
+  /** Continue the run that was interrupted in `directory`, if there is one; otherwise what it left is thrown away. Default false. */
   readonly resume?: boolean | undefined;
+  /** How long each stage's latency is measured. */
+  readonly latency?: LatencyOptions | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((progress: RunProgress) => void) | undefined;
 }
@@ -58,9 +62,11 @@ const BASELINE = 'baseline';
 
 /**
  * Compresses a model by a recipe: every variant starts from the model as given, every step is measured on the packed model.
+ * The same model, recipe and data give the same bits, for any number of threads, interrupted and resumed or not.
  *
  * @param model the baseline and, for steps that distil, the teacher; stays the caller's
- * @throws ERR_TERSOR_RECIPE before any work when the recipe does not fit; `signal.reason` when aborted; what steps and files throw
+ * @throws ERR_TERSOR_RECIPE before any work when the recipe does not fit; `signal.reason` when aborted; ERR_TERSOR_INVALID_ARGUMENT when
+ *   the run to resume is another one; ERR_TERSOR_IO; what training and the protocol throw
  * @example
  * const model = tersor.initialize(tersor.mlp([4, 8, 2]))
  * const recipe = tersor.validateRecipe({ recipe: 1, steps: [{ quantize: { weights: ['*.weight'], bits: 8 } }] })
@@ -68,23 +74,21 @@ const BASELINE = 'baseline';
  * console.log(report.baseline.bytes, report.stages[0].bytes)
  */
 export async function runRecipe(model: Model, recipe: Recipe, options: RunOptions = {}): Promise<RunResult> {
-  const { training, protocol, directory, resume = false, signal } = options;
-  const variants = planRecipe(recipe, model.architecture, { training: training !== undefined });
+  const { training, directory, dataId = '', resume = false, signal } = options;
+  signal?.throwIfAborted();
+  const variants = planRecipe(recipe, model, { training: training !== undefined });
+  const environment = describeEnvironment();
   const journal =
-    directory === undefined
-      ? null
-      : openJournal(path.join(directory, 'journal'), describeRun(model, recipe, options), { resume });
-  const baseline = await measureModel(model, { name: BASELINE, protocol, seed: recipe.seed, signal });
-  const measurements = new Map([[BASELINE, baseline]]);
+    directory === undefined ? null : openJournal(directory, identify(model, recipe, dataId, environment), { resume });
   const models = new Map<string, Model>();
   try {
-    for (const variant of variants) {
-      models.set(variant.name, await runVariant(model, variant, { recipe, options, journal, measurements }));
-    }
-    const report = makeReport(recipe, measurements);
+    const run: Run = { recipe, options, journal, baseline: model, measurements: new Map() };
+    await measure(run, model, { name: BASELINE });
+    for (const variant of variants) models.set(variant.name, await runVariant(variant, run));
+    const report = makeReport(run, environment);
     if (directory !== undefined) writeResults(directory, report, models);
     journal?.remove();
-    return { report, models, measurements };
+    return { report, models, measurements: run.measurements };
   } catch (error) {
     for (const compressed of models.values()) compressed.dispose();
     throw error;
@@ -95,47 +99,60 @@ interface Run {
   readonly recipe: Recipe;
   readonly options: RunOptions;
   readonly journal: Journal | null;
-  /** Grows by one entry per step. */
+  readonly baseline: Model;
+  /** By stage, the baseline's first; grows by one entry per step. */
   readonly measurements: Map<string, Measurement>;
 }
 
-async function runVariant(baseline: Model, variant: PlannedVariant, run: Run): Promise<Model> {
-  const { recipe, options, journal, measurements } = run;
-  const { training, protocol, signal, onProgress } = options;
-  let result: StepResult = { model: baseline, references: new Map() };
-  for (const [i, planned] of variant.steps.entries()) {
-    const name = `${variant.name}: ${planned.label}`;
-    const id = `${variant.name}.${i + 1}`;
-    const previous = result;
-    try {
-      result =
-        journal?.load(id) ??
-        (await applyStep(previous.model, planned, {
-          teacher: baseline,
-          training,
-          seed: recipe.seed + i,
-          ...(journal === null ? {} : { checkpoint: { path: journal.checkpointPath(id) } }),
-          signal,
-          onProgress: ({ step, steps, loss }) => onProgress?.({ stage: name, done: step, total: steps, loss }),
-        }));
-    } finally {
-      if (previous.model !== baseline) previous.model.dispose();
+async function runVariant(variant: PlannedVariant, run: Run): Promise<Model> {
+  const start: StepResult = { model: run.baseline, references: new Map() };
+  let current = start;
+  const replaceBy = (next: StepResult) => {
+    if (current !== start) current.model.dispose();
+    current = next;
+  };
+  try {
+    for (const [i, planned] of variant.steps.entries()) {
+      const stage = `${variant.name}: ${planned.label}`;
+      const id = `${variant.name}.${i + 1}`;
+      const finished = run.journal?.load(id);
+      replaceBy(finished ?? (await applyStep(current, planned, stepContext(run, { stage, id, seed: i }))));
+      if (!finished) run.journal?.save(id, current);
+      const { model, references } = current;
+      await measure(run, model, { name: stage, references, skipped: skippedWeights(model, variant) });
     }
-    journal?.save(id, result);
-    measurements.set(
-      name,
-      await measureModel(result.model, {
-        name,
-        protocol,
-        baseline: measurements.get(BASELINE),
-        references: result.references,
-        skipped: skippedWeights(result.model, variant),
-        seed: recipe.seed,
-        signal,
-      }),
-    );
+    return current.model;
+  } catch (error) {
+    replaceBy(start);
+    throw error;
   }
-  return result.model;
+}
+
+/** @param step.seed distance from the recipe's seed, so that no two steps of a variant see the same batches */
+function stepContext(
+  { recipe, options, journal, baseline }: Run,
+  { stage, id, seed }: { readonly stage: string; readonly id: string; readonly seed: number },
+): StepContext {
+  const { training, signal, onProgress } = options;
+  return {
+    teacher: baseline,
+    training,
+    seed: (recipe.seed + seed) % Number.MAX_SAFE_INTEGER,
+    checkpoint: journal === null ? undefined : { path: journal.checkpointPath(id) },
+    signal,
+    onProgress: ({ step, steps, loss }) => onProgress?.({ stage, done: step, total: steps, loss }),
+  };
+}
+
+async function measure(
+  { recipe, options, measurements }: Run,
+  model: Model,
+  what: Pick<MeasureOptions, 'name' | 'references' | 'skipped'>,
+): Promise<void> {
+  const { protocol, latency, signal } = options;
+  const baseline = measurements.get(BASELINE);
+  const { seed } = recipe;
+  measurements.set(what.name, await measureModel(model, { ...what, protocol, latency, baseline, seed, signal }));
 }
 
 /** Why each weight that is still dense was left alone. */
@@ -154,13 +171,17 @@ function skippedWeights(model: Model, { steps }: PlannedVariant): ReadonlyMap<st
   );
 }
 
-function makeReport(recipe: Recipe, measurements: ReadonlyMap<string, Measurement>): Report {
+function describeEnvironment(): Environment {
+  const isa = devices().find(({ name }) => name === 'cpu')?.isa ?? 'unknown';
+  return collectEnvironment({ device: 'cpu', isa, threads: threads() });
+}
+
+function makeReport({ recipe, measurements }: Run, environment: Environment): Report {
   const [baseline, ...stages] = [...measurements.values()].map(({ stage }) => stage);
-  const [device] = devices().filter(({ name }) => name === 'cpu');
   return {
     schemaVersion: REPORT_SCHEMA_VERSION,
     seed: recipe.seed,
-    environment: collectEnvironment({ device: 'cpu', isa: device?.isa ?? 'unknown', threads: threads() }),
+    environment,
     baseline: baseline as Report['baseline'],
     stages,
   };
@@ -172,18 +193,19 @@ function writeResults(directory: string, report: Report, models: ReadonlyMap<str
   writeFileAtomic(path.join(directory, 'report.html'), renderHtml(report));
   for (const [name, model] of models) {
     const folder = models.size === 1 ? directory : path.join(directory, name);
-    mkdirSync(folder, { recursive: true });
+    makeFolder(folder);
     saveModel(model, path.join(folder, 'model.safetensors'));
   }
 }
 
-/** Text that is the same only for runs that would compute the same. */
-function describeRun(model: Model, recipe: Recipe, { dataId }: RunOptions): string {
-  const hash = createHash('sha256');
+/** What a run with the same results has in common. */
+function identify(model: Model, recipe: Recipe, dataId: string, { tersor }: Environment): RunIdentity {
+  const hash = createHash('sha256').update(model.architecture.kind);
   for (const [name, weight] of model.weights) {
     const { tensors, descriptor } = weight.store();
     hash.update(JSON.stringify([name, descriptor]));
-    for (const [blob, { data }] of tensors) hash.update(blob).update(data);
+    for (const [blob, { dtype, shape, data }] of tensors)
+      hash.update(JSON.stringify([blob, dtype, shape])).update(data);
   }
-  return JSON.stringify({ recipe, model: hash.digest('hex'), data: dataId });
+  return { 'version of Tersor': tersor, recipe: JSON.stringify(recipe), model: hash.digest('hex'), data: dataId };
 }

@@ -1,10 +1,11 @@
 import { calibrate, gradualPruning, pruneByMagnitude, softLabels, truncatedSvd } from '../compress';
 import { TersorError } from '../errors';
 import { Model, type TrainableModel } from '../models';
-import { tidy } from '../tensor';
+import { type Tensor, tidy } from '../tensor';
 import { type FitOptions, type FitProgress, fit, type TrainingTask } from '../train';
-import { DEFAULT_OBSERVER, type QuantizationScheme, type Weight } from '../weights';
+import { DEFAULT_OBSERVER, restoreWeight, type TrainableWeight, type Weight } from '../weights';
 import type { PlannedStep } from './plan';
+import { schemeOf } from './planned-weight';
 import type { FactorizeStep, PruneStep, QuantizeStep, Retrain } from './schema';
 
 /** What the steps of a recipe share. */
@@ -22,20 +23,21 @@ export interface StepContext {
 /** A compressed model and what it was rounded from. */
 export interface StepResult {
   readonly model: Model;
-  /** By name, the float weights that this step's representation stands for: those before it, or those it trained. */
+  /** By name, the floats that a compressed weight stands for: those that training led to, or those before it was compressed. */
   readonly references: ReadonlyMap<string, Float32Array>;
 }
 
 /**
  * Applies one step of a recipe: change the representation of the chosen weights, train when the step says so, pack.
  *
- * @param model stays usable
- * @throws `signal.reason` when aborted; ERR_TERSOR_RECIPE for a representation that does not fit what a weight already is
+ * @param before what the steps before left; stays usable
+ * @param planned a step that `planRecipe` found to fit
+ * @throws `signal.reason` when aborted; what training and the singular value decomposition throw
  */
-export async function applyStep(model: Model, planned: PlannedStep, context: StepContext): Promise<StepResult> {
+export async function applyStep(before: StepResult, planned: PlannedStep, context: StepContext): Promise<StepResult> {
   const { step, weights, retrain } = planned;
-  const before = floats(model.weights, weights);
-  const trainable = 'factorize' in step ? await factorized(model, weights, step.factorize, context) : model.trainable();
+  const trainable =
+    'factorize' in step ? await factorized(before.model, weights, step.factorize, context) : before.model.trainable();
   try {
     const matrices = weights.flatMap((name) => trainable.matrices(name));
     const afterStep = 'prune' in step ? prune(matrices, step.prune) : undefined;
@@ -45,8 +47,7 @@ export async function applyStep(model: Model, planned: PlannedStep, context: Ste
     } else if ('quantize' in step && step.quantize.activations !== undefined) {
       await calibrate(trainable, trainingOf(context), { seed: context.seed, signal: context.signal });
     }
-    const references = retrain === undefined ? before : unrounded(trainable, weights);
-    return { model: trainable.pack(), references };
+    return pack(before, trainable, planned);
   } finally {
     trainable.dispose();
   }
@@ -62,11 +63,9 @@ function prune(matrices: Matrices, { sparsity, threshold, schedule }: PruneStep)
 }
 
 function quantize(matrices: Matrices, step: QuantizeStep): void {
-  const { bits, scheme, granularity, groupSize, activations } = step;
-  const codes: QuantizationScheme = { bits, scheme, granularity, ...(groupSize === undefined ? {} : { groupSize }) };
   for (const matrix of matrices) {
-    matrix.quantize(codes);
-    if (activations !== undefined) matrix.quantizeInputs({ ...DEFAULT_OBSERVER, ...activations });
+    matrix.quantize(schemeOf(step));
+    if (step.activations !== undefined) matrix.quantizeInputs({ ...DEFAULT_OBSERVER, ...step.activations });
   }
 }
 
@@ -76,25 +75,16 @@ async function factorized(
   { rank, energy }: FactorizeStep,
   { signal }: StepContext,
 ): Promise<TrainableModel> {
-  const weights = new Map<string, Weight>(model.weights);
-  const factors: Weight[] = [];
+  const target = rank === undefined ? { energy: energy ?? 1 } : { rank };
+  const factors = new Map<string, Weight>();
   try {
     for (const name of names) {
-      const weight = weights.get(name) as Weight;
-      if (weight.kind !== 'dense') {
-        throw new TersorError(
-          'ERR_TERSOR_RECIPE',
-          `expected a dense weight to factorize, got ${weight.representation}, at weight '${name}': factorize before other steps`,
-        );
-      }
-      const target = rank === undefined ? { energy: energy ?? 1 } : { rank };
-      const lowRank = await truncatedSvd(weight.dense(), target, { signal, name });
-      factors.push(lowRank);
-      weights.set(name, lowRank);
+      const weight = model.weights.get(name) as Weight;
+      factors.set(name, await truncatedSvd(weight.dense(), target, { signal, name }));
     }
-    return new Model(model.architecture, weights).trainable();
+    return new Model(model.architecture, new Map([...model.weights, ...factors])).trainable();
   } finally {
-    for (const factor of factors) factor.dispose();
+    disposeAll(factors);
   }
 }
 
@@ -113,14 +103,40 @@ function trainingOf({ training }: StepContext): TrainingTask {
   throw new TersorError('ERR_TERSOR_RECIPE', 'expected training data for a step that trains or calibrates, got none');
 }
 
-function floats(weights: ReadonlyMap<string, Weight>, names: readonly string[]): Map<string, Float32Array> {
-  return new Map(
-    names.map((name) => [name, tidy(() => (weights.get(name) as Weight).dense().toArray() as Float32Array)]),
-  );
+/** Training changes every weight; without it, those that the step does not name keep their bits and what they stand for. */
+function pack(before: StepResult, trainable: TrainableModel, { weights: named, retrain }: PlannedStep): StepResult {
+  const weights = new Map<string, Weight>();
+  const references = new Map<string, Float32Array>();
+  try {
+    for (const [name, weight] of before.model.weights) {
+      const trained = trainable.weights.get(name) as TrainableWeight;
+      const changed = retrain !== undefined || named.includes(name);
+      const packed = changed ? trained.pack() : copyOf(name, weight);
+      weights.set(name, packed);
+      if (packed.kind === 'dense') continue;
+      const reference = changed
+        ? floatsOf(() => (retrain === undefined ? weight.dense() : trained.unrounded()))
+        : before.references.get(name);
+      if (reference !== undefined) references.set(name, reference);
+    }
+    return { model: new Model(before.model.architecture, weights), references };
+  } catch (error) {
+    disposeAll(weights);
+    throw error;
+  }
 }
 
-function unrounded(model: TrainableModel, names: readonly string[]): Map<string, Float32Array> {
-  return new Map(
-    names.map((name) => [name, tidy(() => model.weights.get(name)?.unrounded().toArray() as Float32Array)]),
-  );
+/** The same weight in memory of its own. Packing a trainable copy would choose the scales anew. */
+function copyOf(name: string, weight: Weight): Weight {
+  const { tensors, descriptor } = weight.store();
+  const blobs = [...tensors].map(([blob, entry]) => [blob === '' ? name : `${name}.${blob}`, entry] as const);
+  return restoreWeight(name, new Map(blobs), descriptor);
+}
+
+function floatsOf(values: () => Tensor): Float32Array {
+  return tidy(() => values().toArray() as Float32Array);
+}
+
+function disposeAll(weights: ReadonlyMap<string, Weight>): void {
+  for (const weight of weights.values()) weight.dispose();
 }

@@ -1,4 +1,4 @@
-import { measureLatency } from '../evaluate/latency';
+import { type LatencyOptions, measureLatency } from '../evaluate/latency';
 import { type MetricValues, mean } from '../evaluate/metrics';
 import type { Protocol } from '../evaluate/protocol';
 import { pairedBootstrap } from '../evaluate/significance';
@@ -27,6 +27,8 @@ export interface MeasureOptions {
   readonly skipped?: ReadonlyMap<string, string> | undefined;
   /** Of the bootstrap. Default 0. */
   readonly seed?: number | undefined;
+  /** How long latency is measured. */
+  readonly latency?: LatencyOptions | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -41,7 +43,10 @@ export interface MeasureOptions {
  */
 export async function measureModel(model: Model, options: MeasureOptions): Promise<Measurement> {
   const { name, protocol, baseline, references, skipped, seed = 0, signal } = options;
+  signal?.throwIfAborted();
   const metrics = (await protocol?.measure(model, { signal })) ?? [];
+  const batch1 = await latencyOf(model, 1, options);
+  const batch128 = await latencyOf(model, 128, options);
   const stage: Stage = {
     name,
     metrics: Object.fromEntries(metrics.map((metric) => [metric.name, mean(metric.values)])),
@@ -49,7 +54,7 @@ export async function measureModel(model: Model, options: MeasureOptions): Promi
     parameters: model.parameters(),
     nonzeros: model.nonzeros(),
     macs: model.macs(),
-    latencyMs: { batch1: latencyOf(model, 1), batch128: latencyOf(model, 128) },
+    latencyMs: { batch1, batch128 },
     weights: weightRows(model, references, skipped),
   };
   if (baseline !== undefined) stage.comparisons = compare(metrics, baseline, seed);
@@ -66,14 +71,14 @@ function compare(metrics: readonly MetricValues[], baseline: Measurement, seed: 
   );
 }
 
-function latencyOf(model: Model, count: number): LatencyPercentiles {
+/** Of `count` examples at once. The clock runs on this thread, so the event loop gets its turn first. */
+async function latencyOf(model: Model, count: number, options: MeasureOptions): Promise<LatencyPercentiles> {
+  await new Promise(setImmediate);
+  options.signal?.throwIfAborted();
   const inputs = model.architecture.exampleInputs(count);
   try {
-    const { p50, p99 } = measureLatency(() =>
-      tidy(() => {
-        model.forward(...inputs);
-      }),
-    );
+    const forward = () => tidy(() => void model.forward(...inputs));
+    const { p50, p99 } = measureLatency(forward, options.latency);
     return { p50, p99 };
   } finally {
     for (const input of inputs) input.dispose();

@@ -25,6 +25,10 @@ export interface Architecture {
 /** Shapes of the weights of a file, by weight name. */
 export type WeightShapes = ReadonlyMap<string, readonly number[]>;
 
+/** Names in a message, and characters of each. */
+const LISTED = 20;
+const LONGEST = 80;
+
 /** Reads a matrix's shape, or says what is missing. */
 export function matrixShape(shapes: WeightShapes, name: string, kind: string): readonly [number, number] {
   const shape = shapes.get(name);
@@ -39,6 +43,45 @@ export function linearSpecs(layer: string, [out, input]: readonly [number, numbe
     { name: `${layer}.weight`, shape: [out, input], role: 'matmul' },
     { name: `${layer}.bias`, shape: [out], role: 'bias' },
   ];
+}
+
+/**
+ * The weights that an architecture needs, in its order.
+ *
+ * @throws ERR_TERSOR_SHAPE when one is missing, has another shape, or is not wanted
+ */
+export function matchWeights<W extends { readonly shape: readonly number[] }>(
+  { kind, weights: specs }: Architecture,
+  weights: ReadonlyMap<string, W>,
+): ReadonlyMap<string, W> {
+  const wanted = new Set(specs.map(({ name }) => name));
+  const unexpected = [...weights.keys()].filter((name) => !wanted.has(name));
+  if (unexpected.length > 0) {
+    throw new TersorError(
+      'ERR_TERSOR_SHAPE',
+      `expected the weights ${listNames(wanted)} in a model of kind '${kind}', got also ${listNames(unexpected)}`,
+    );
+  }
+  return new Map(
+    specs.map(({ name, shape }) => {
+      const weight = weights.get(name);
+      if (weight?.shape.join() !== shape.join()) {
+        const got = weight === undefined ? 'none' : `[${weight.shape.join(', ')}]`;
+        throw new TersorError(
+          'ERR_TERSOR_SHAPE',
+          `expected shape [${shape.join(', ')}], got ${got}, at weight '${name}' of a model of kind '${kind}'`,
+        );
+      }
+      return [name, weight as W];
+    }),
+  );
+}
+
+/** Names for a message, which a file of thousands must not flood. */
+export function listNames(names: Iterable<string>): string {
+  const all = [...names];
+  const shown = all.slice(0, LISTED).map((name) => (name.length > LONGEST ? `${name.slice(0, LONGEST)}…` : name));
+  return shown.join(', ') + (all.length > LISTED ? ` and ${all.length - LISTED} more` : '');
 }
 
 /** Numbers of consecutive layers `<prefix><n>.weight` present in a file, from `first` on. */

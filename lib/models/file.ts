@@ -1,10 +1,11 @@
 import { z } from 'zod';
 import { TersorError } from '../errors';
-import { readSafetensors, type TensorEntry, writeSafetensors } from '../formats/safetensors';
+import { readSafetensors, type Safetensors, type TensorEntry, writeSafetensors } from '../formats/safetensors';
 import { renderHeader } from '../formats/safetensors-header';
 import { nearest } from '../nearest';
-import { type Descriptor, descriptorSchema, restoreWeight, type StoredWeight } from '../weights';
-import type { Architecture, WeightShapes } from './architecture';
+import { type Descriptor, descriptorSchema, restoreWeight, type StoredWeight, type Weight } from '../weights';
+import { describeIssue } from '../weights/descriptor';
+import { type Architecture, listNames, matchWeights, type WeightShapes } from './architecture';
 import { mlpFromShapes } from './mlp';
 import { Model } from './model';
 import { gmfFromShapes, ncfMlpFromShapes } from './ncf';
@@ -18,6 +19,9 @@ const ARCHITECTURES = {
 /** Kinds of model that a file can be loaded as. */
 export type ModelKind = keyof typeof ARCHITECTURES;
 export const MODEL_KINDS = Object.keys(ARCHITECTURES) as ModelKind[];
+
+/** Characters of an unknown kind that a message shows. */
+const LONGEST_KIND = 40;
 
 /** Metadata keys of a file written by Tersor. */
 const KIND_KEY = 'model';
@@ -42,21 +46,48 @@ interface StoredModel {
  * console.log(model.architecture.kind, model.bytes())
  */
 export function loadModel(path: string, { kind }: { kind?: string | undefined } = {}): Model {
-  const { tensors, metadata } = readSafetensors(path);
-  const descriptors = parseDescriptors(metadata[WEIGHTS_KEY], path);
-  const shapes = weightShapes(tensors, descriptors);
-  const architecture = ARCHITECTURES[parseKind(kind ?? metadata[KIND_KEY], path)](shapes);
-  const unexpected = [...shapes.keys()].filter((name) => architecture.weights.every((spec) => spec.name !== name));
-  if (unexpected.length > 0) {
-    throw new TersorError(
-      'ERR_TERSOR_SHAPE',
-      `expected only weights of a model of kind '${architecture.kind}', got also ${unexpected.join(', ')}, at ${path}`,
-    );
+  const file = readSafetensors(path);
+  try {
+    return restoreModel(file, kind ?? file.metadata[KIND_KEY]);
+  } catch (error) {
+    // Errors of the container itself name the file already.
+    if (!(error instanceof TersorError) || error.message.includes(path)) throw error;
+    throw new TersorError(error.code, `${error.message}, in ${path}`, { cause: error });
   }
-  const weights = new Map(
-    architecture.weights.map(({ name }) => [name, restoreWeight(name, tensors, descriptors.get(name) ?? null)]),
-  );
-  return new Model(architecture, weights);
+}
+
+function restoreModel(
+  { tensors, metadata }: Pick<Safetensors, 'tensors' | 'metadata'>,
+  kind: string | undefined,
+): Model {
+  const descriptors = parseDescriptors(metadata[WEIGHTS_KEY]);
+  const shapes = weightShapes(tensors, descriptors);
+  const architecture = ARCHITECTURES[parseKind(kind)](shapes);
+  // Before a weight is read: what a description claims costs no memory until the other weights bear it out.
+  matchWeights(architecture, new Map([...shapes].map(([name, shape]) => [name, { shape }])));
+  const unread = new Set(tensors.keys());
+  const source = {
+    get(name: string) {
+      unread.delete(name);
+      return tensors.get(name);
+    },
+  };
+  const weights = new Map<string, Weight>();
+  try {
+    for (const { name } of architecture.weights) {
+      weights.set(name, restoreWeight(name, source, descriptors.get(name) ?? null));
+    }
+    if (unread.size > 0) {
+      throw new TersorError(
+        'ERR_TERSOR_SHAPE',
+        `expected only tensors of a model of kind '${architecture.kind}', got also ${listNames(unread)}`,
+      );
+    }
+    return new Model(architecture, weights);
+  } catch (error) {
+    for (const weight of weights.values()) weight.dispose();
+    throw error;
+  }
 }
 
 /**
@@ -78,7 +109,7 @@ export function modelFileBytes(model: Model): number {
     metadata,
     'memory',
   );
-  return header.start.byteLength + model.bytes();
+  return [...tensors.values()].reduce((bytes, { data }) => bytes + data.byteLength, header.start.byteLength);
 }
 
 function storeModel(model: Model): StoredModel {
@@ -95,27 +126,27 @@ function named(name: string, { tensors }: StoredWeight): [string, TensorEntry][]
   return [...tensors].map(([blob, entry]) => [blob === '' ? name : `${name}.${blob}`, entry]);
 }
 
-function parseKind(kind: string | undefined, path: string): ModelKind {
+function parseKind(kind: string | undefined): ModelKind {
   if (kind !== undefined && Object.hasOwn(ARCHITECTURES, kind)) return kind as ModelKind;
-  const meant = kind === undefined ? undefined : nearest(kind, MODEL_KINDS);
+  const name = kind?.slice(0, LONGEST_KIND);
+  const meant = name === undefined ? undefined : nearest(name, MODEL_KINDS);
   throw new TersorError(
     'ERR_TERSOR_INVALID_ARGUMENT',
-    `expected a model kind (${MODEL_KINDS.join(', ')}), got ${kind === undefined ? 'none' : `'${kind}'`}, at ${path}` +
+    `expected a model kind (${MODEL_KINDS.join(', ')}), got ${name === undefined ? 'none' : `'${name}'`}` +
       (meant === undefined ? '' : ` (did you mean '${meant}'?)`),
   );
 }
 
-function parseDescriptors(json: string | undefined, path: string): ReadonlyMap<string, Descriptor> {
+function parseDescriptors(json: string | undefined): ReadonlyMap<string, Descriptor> {
   if (json === undefined) return new Map();
   try {
     return new Map(Object.entries(descriptorsSchema.parse(JSON.parse(json))));
   } catch (cause) {
+    const got = cause instanceof z.ZodError ? describeIssue(cause) : 'text that is not JSON';
     throw new TersorError(
       'ERR_TERSOR_CORRUPT_FILE',
-      `expected descriptions of weights, got something else, at metadata '${WEIGHTS_KEY}' of ${path}`,
-      {
-        cause,
-      },
+      `expected descriptions of weights, got ${got}, at metadata '${WEIGHTS_KEY}'`,
+      { cause },
     );
   }
 }
@@ -126,11 +157,16 @@ function weightShapes(
   descriptors: ReadonlyMap<string, Descriptor>,
 ): WeightShapes {
   const shapes = new Map<string, readonly number[]>();
-  for (const [name, { shape }] of tensors) {
-    if (![...descriptors.keys()].some((weight) => name.startsWith(`${weight}.`))) shapes.set(name, shape);
-  }
+  for (const [name, { shape }] of tensors) if (!isBlob(name, descriptors)) shapes.set(name, shape);
   for (const [name, descriptor] of descriptors) shapes.set(name, describedShape(name, descriptor, tensors));
   return shapes;
+}
+
+/** Whether a tensor is `<described weight>.<blob>`, or `<described weight>.<factor>.<blob>`. */
+function isBlob(name: string, descriptors: ReadonlyMap<string, Descriptor>): boolean {
+  const last = name.lastIndexOf('.');
+  const secondLast = last > 0 ? name.lastIndexOf('.', last - 1) : -1;
+  return [last, secondLast].some((dot) => dot >= 0 && descriptors.has(name.slice(0, dot)));
 }
 
 function describedShape(

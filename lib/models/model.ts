@@ -1,8 +1,9 @@
 import { TersorError } from '../errors';
 import { native } from '../native';
 import { empty, type Tensor } from '../tensor';
-import { Dense, type LinearOperator, type TrainableMatrix, type TrainableWeight, type Weight } from '../weights';
-import type { Architecture, WeightSpec } from './architecture';
+import { Dense, type TrainableMatrix, type TrainableWeight, type Weight } from '../weights';
+import { served } from '../weights/served';
+import { type Architecture, listNames, matchWeights, type WeightSpec } from './architecture';
 
 /** A model in the form in which it is stored and served: an architecture and a tree of named weights. */
 export class Model {
@@ -16,12 +17,16 @@ export class Model {
    */
   constructor(architecture: Architecture, weights: ReadonlyMap<string, Weight>) {
     this.architecture = architecture;
-    this.weights = inOrder(architecture, weights);
+    this.weights = matchWeights(architecture, weights);
   }
 
-  /** Runs the model on packed weights; inputs and output as the architecture says. */
+  /**
+   * Runs the model on packed weights; inputs and output as the architecture says. Leaves nothing but the output in memory.
+   *
+   * @throws ERR_TERSOR_UNSUPPORTED inside `valueAndGradients` by an input: gradients need {@link trainable}
+   */
   forward(...inputs: Tensor[]): Tensor {
-    return this.architecture.forward((name) => find(this.weights, name), inputs);
+    return served(inputs, () => this.architecture.forward((name) => find(this.weights, name), inputs));
   }
 
   /** Bytes of all weights, without a file's header. */
@@ -67,7 +72,7 @@ export class TrainableModel {
 
   constructor(architecture: Architecture, weights: ReadonlyMap<string, TrainableWeight>) {
     this.architecture = architecture;
-    this.weights = inOrder(architecture, weights);
+    this.weights = matchWeights(architecture, weights);
   }
 
   /** The same computation as {@link Model.forward}, on float weights behind masks and fake quantization; differentiable. */
@@ -115,9 +120,16 @@ export class TrainableModel {
  * A fresh model: weights and biases of a layer uniform in ±1/√inputs (PyTorch's default for Linear), embeddings normal with
  * deviation 0.01, from a counter-based stream.
  *
- * @param options.seed any integer; default 0
+ * @param options.seed integer from 0; default 0
+ * @throws ERR_TERSOR_INVALID_ARGUMENT for another seed
  */
 export function initialize(architecture: Architecture, { seed = 0 }: { seed?: number } = {}): Model {
+  if (!Number.isSafeInteger(seed) || seed < 0) {
+    throw new TersorError(
+      'ERR_TERSOR_INVALID_ARGUMENT',
+      `expected an integer seed of 0 or more, got ${seed}, at initialize`,
+    );
+  }
   const specs = new Map(architecture.weights.map((spec) => [spec.name, spec]));
   let offset = 0n;
   const weights = architecture.weights.map((spec) => {
@@ -139,36 +151,10 @@ function inputsOf(spec: WeightSpec, specs: ReadonlyMap<string, WeightSpec>): num
   return matrix?.shape[1] ?? 1;
 }
 
-function inOrder<W extends LinearOperator>(
-  { kind, weights: specs }: Architecture,
-  weights: ReadonlyMap<string, W>,
-): ReadonlyMap<string, W> {
-  const names = new Set(specs.map(({ name }) => name));
-  const unexpected = [...weights.keys()].filter((name) => !names.has(name));
-  if (unexpected.length > 0) {
-    throw new TersorError(
-      'ERR_TERSOR_SHAPE',
-      `expected the weights ${[...names].join(', ')} in a model of kind '${kind}', got also ${unexpected.join(', ')}`,
-    );
-  }
-  return new Map(
-    specs.map(({ name, shape }) => {
-      const weight = find(weights, name);
-      if (weight.shape.join() !== shape.join()) {
-        throw new TersorError(
-          'ERR_TERSOR_SHAPE',
-          `expected shape [${shape.join(', ')}], got [${weight.shape.join(', ')}], at weight '${name}' of a model of kind '${kind}'`,
-        );
-      }
-      return [name, weight];
-    }),
-  );
-}
-
 function find<W>(weights: ReadonlyMap<string, W>, name: string): W {
   const weight = weights.get(name);
   if (weight !== undefined) return weight;
-  throw new TersorError('ERR_TERSOR_SHAPE', `expected a weight '${name}', got only ${[...weights.keys()].join(', ')}`);
+  throw new TersorError('ERR_TERSOR_SHAPE', `expected a weight '${name}', got only ${listNames(weights.keys())}`);
 }
 
 function total(weights: ReadonlyMap<string, Weight>, count: (weight: Weight) => number): number {

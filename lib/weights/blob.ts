@@ -4,7 +4,7 @@ import type { DType } from '../native';
 import { type Tensor, tensor } from '../tensor';
 
 /** safetensors' names of the element types that a stored blob may have. */
-const FILE_DTYPES: Partial<Record<DType, SafetensorsDType>> = {
+const FILE_DTYPES: Partial<Record<DType, FileDType>> = {
   f32: 'F32',
   f16: 'F16',
   bf16: 'BF16',
@@ -14,6 +14,19 @@ const FILE_DTYPES: Partial<Record<DType, SafetensorsDType>> = {
   u32: 'U32',
   i64: 'I64',
 };
+
+/** The array of each of them. */
+interface FileArrays {
+  F32: Float32Array;
+  F16: Uint16Array;
+  BF16: Uint16Array;
+  I8: Int8Array;
+  U8: Uint8Array;
+  I32: Int32Array;
+  U32: Uint32Array;
+  I64: BigInt64Array;
+}
+type FileDType = keyof FileArrays & SafetensorsDType;
 
 /** A tensor as a blob; rows of bit-packed codes become rows of bytes. */
 export function toBlob(x: Tensor): TensorEntry {
@@ -38,25 +51,55 @@ export interface BlobReader {
 }
 
 /**
- * A blob as a native tensor.
+ * A blob as an array.
  *
+ * @param shape what it must be; null for one dimension of any length
  * @throws ERR_TERSOR_CORRUPT_FILE when its dtype or shape differs from what is expected; ERR_TERSOR_NOT_FINITE when floats hold NaN or infinity
  */
-export function fromBlob(reader: BlobReader, blob: string, dtype: DType, shape: readonly number[]): Tensor {
+export function readArray<D extends FileDType>(
+  reader: BlobReader,
+  blob: string,
+  dtype: D,
+  shape: readonly number[] | null,
+): FileArrays[D] {
   const entry = reader.read(blob);
-  const packed = FILE_DTYPES[dtype] === undefined;
-  const fileDtype = FILE_DTYPES[dtype] ?? 'U8';
-  const rowBytes = packed ? Math.ceil(((shape[1] ?? 0) * Number(dtype.slice(1))) / 8) : 0;
-  const fileShape = packed ? [shape[0] as number, shape[0] === 0 ? 0 : rowBytes] : shape;
-  if (entry.dtype !== fileDtype || entry.shape.join() !== fileShape.join()) {
-    throw new TersorError(
-      'ERR_TERSOR_CORRUPT_FILE',
-      `expected ${fileDtype} [${fileShape.join(', ')}], got ${entry.dtype} [${entry.shape.join(', ')}], at tensor '${reader.nameOf(blob)}'`,
+  const fits = shape === null ? entry.shape.length === 1 : entry.shape.join() === shape.join();
+  if (entry.dtype !== dtype || !fits) {
+    throw corrupt(
+      reader,
+      blob,
+      `${dtype} [${shape?.join(', ') ?? 'any'}]`,
+      `${entry.dtype} [${entry.shape.join(', ')}]`,
     );
   }
-  const values = typedArray(entry);
+  const values = arrayOf(dtype, entry.data);
   if (values instanceof Float32Array) assertFinite(values, reader.nameOf(blob));
-  return tensor(values, shape, { dtype });
+  return values;
+}
+
+/** A blob as a native tensor; throws as {@link readArray}. */
+export function readTensor(reader: BlobReader, blob: string, dtype: DType, shape: readonly number[]): Tensor {
+  const fileDtype = FILE_DTYPES[dtype];
+  if (fileDtype !== undefined) return tensor(readArray(reader, blob, fileDtype, shape), shape, { dtype });
+  const [rows = 0, columns = 0] = shape;
+  const rowBytes = rows === 0 ? 0 : Math.ceil((columns * Number(dtype.slice(1))) / 8);
+  return tensor(readArray(reader, blob, 'U8', [rows, rowBytes]), shape, { dtype });
+}
+
+/** The scales of a weight: steps, so they must be positive. Throws as {@link readArray}. */
+export function readScales(reader: BlobReader, shape: readonly [number, number]): Float32Array {
+  const scales = readArray(reader, 'scales', 'F32', shape);
+  const at = scales.findIndex((scale) => !(scale > 0));
+  if (at >= 0) throw corrupt(reader, 'scales', 'scales above 0', `${scales[at]} as element ${at}`);
+  return scales;
+}
+
+/** What a blob should hold and does not. */
+export function corrupt(reader: BlobReader, blob: string, expected: string, got: string): TersorError {
+  return new TersorError(
+    'ERR_TERSOR_CORRUPT_FILE',
+    `expected ${expected}, got ${got}, at tensor '${reader.nameOf(blob)}'`,
+  );
 }
 
 /** @throws ERR_TERSOR_NOT_FINITE naming the first element that is NaN or infinite */
@@ -70,28 +113,6 @@ export function assertFinite(values: Float32Array, name: string): void {
   }
 }
 
-/** An entry's bytes as the typed array of its dtype. */
-function typedArray({ dtype, data }: TensorEntry) {
-  const { buffer, byteLength } = data;
-  switch (dtype) {
-    case 'F32':
-      return new Float32Array(buffer, 0, byteLength / 4);
-    case 'F16':
-    case 'BF16':
-      return new Uint16Array(buffer, 0, byteLength / 2);
-    case 'I8':
-      return new Int8Array(buffer, 0, byteLength);
-    case 'I32':
-      return new Int32Array(buffer, 0, byteLength / 4);
-    case 'U32':
-      return new Uint32Array(buffer, 0, byteLength / 4);
-    case 'I64':
-      return new BigInt64Array(buffer, 0, byteLength / 8);
-    default:
-      return data;
-  }
-}
-
 /**
  * Writes a blob's numbers into an existing tensor, NaN included.
  *
@@ -99,12 +120,31 @@ function typedArray({ dtype, data }: TensorEntry) {
  */
 export function readInto(x: Tensor, entry: TensorEntry | undefined, where: string): void {
   const expected = FILE_DTYPES[x.dtype];
-  if (entry === undefined || entry.dtype !== expected || entry.shape.join() !== x.shape.join()) {
+  if (expected === undefined || entry?.dtype !== expected || entry.shape.join() !== x.shape.join()) {
     const got = entry === undefined ? 'none' : `${entry.dtype} [${entry.shape.join(', ')}]`;
     throw new TersorError(
       'ERR_TERSOR_CORRUPT_FILE',
       `expected ${expected} [${x.shape.join(', ')}], got ${got}, at ${where}`,
     );
   }
-  x.write(typedArray(entry));
+  x.write(arrayOf(expected, entry.data));
+}
+
+const ARRAYS: { [D in FileDType]: new (buffer: ArrayBufferLike, offset: number, length: number) => FileArrays[D] } = {
+  F32: Float32Array,
+  F16: Uint16Array,
+  BF16: Uint16Array,
+  I8: Int8Array,
+  U8: Uint8Array,
+  I32: Int32Array,
+  U32: Uint32Array,
+  I64: BigInt64Array,
+};
+
+/** Bytes as the array of a dtype; copied when they lie across its alignment. */
+function arrayOf<D extends FileDType>(dtype: D, data: Uint8Array): FileArrays[D] {
+  const ArrayOfDtype = ARRAYS[dtype];
+  const width = new ArrayOfDtype(new ArrayBuffer(0), 0, 0).BYTES_PER_ELEMENT;
+  const { buffer, byteOffset, byteLength } = data.byteOffset % width === 0 ? data : Uint8Array.from(data);
+  return new ArrayOfDtype(buffer, byteOffset, byteLength / width);
 }

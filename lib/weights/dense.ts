@@ -1,7 +1,8 @@
 import { gather, type LinearOptions, linear } from '../autograd';
 import { TersorError } from '../errors';
-import { keep, type Tensor } from '../tensor';
-import { assertFinite, type BlobReader, fromBlob, toBlob } from './blob';
+import { native } from '../native';
+import { empty, keep, type Tensor, tidy } from '../tensor';
+import { assertFinite, type BlobReader, readTensor, toBlob } from './blob';
 import { TrainableMatrix } from './trainable';
 import type { StoredWeight, Weight } from './weight';
 
@@ -11,11 +12,15 @@ export class Dense implements Weight {
   readonly representation = 'f32';
   private readonly values: Tensor;
 
-  /** @param values f32; the weight takes it over and frees it in `dispose`. */
+  /**
+   * @param values f32; the weight takes it over and frees it in `dispose`
+   * @throws ERR_TERSOR_DTYPE; ERR_TERSOR_NOT_FINITE for NaN or infinity
+   */
   constructor(values: Tensor) {
     if (values.dtype !== 'f32') {
       throw new TersorError('ERR_TERSOR_DTYPE', `expected f32, got ${values.dtype}, at the values of a dense weight`);
     }
+    checkFinite(values);
     this.values = keep(values);
   }
 
@@ -68,12 +73,10 @@ export class Dense implements Weight {
     const { dtype, shape } = reader.read('');
     switch (dtype) {
       case 'F32':
-        return new Dense(fromBlob(reader, '', 'f32', shape));
+        return new Dense(readTensor(reader, '', 'f32', shape));
       case 'F16':
       case 'BF16': {
-        const half = fromBlob(reader, '', dtype === 'F16' ? 'f16' : 'bf16', shape);
-        const values = half.cast('f32');
-        half.dispose();
+        const values = readTensor(reader, '', dtype === 'F16' ? 'f16' : 'bf16', shape).cast('f32');
         assertFinite(values.toArray() as Float32Array, reader.nameOf(''));
         return new Dense(values);
       }
@@ -84,4 +87,13 @@ export class Dense implements Weight {
         );
     }
   }
+}
+
+/** Taking the range of the numbers finds NaN and infinity without copying them. */
+function checkFinite(values: Tensor): void {
+  if (values.size === 0) return;
+  tidy(() => {
+    const row = values.reshape([1, values.size]);
+    native.minMax(row.handle, values.size, empty([1, 1]).handle, empty([1, 1]).handle);
+  });
 }

@@ -1,20 +1,33 @@
 import { z } from 'zod';
 
-const dimension = z.number().int().nonnegative();
-const matrixShape = z.tuple([dimension, dimension]);
+/** Range of the normal numbers of f32. */
+export const SMALLEST_NORMAL = 2 ** -126;
+const LARGEST = 2 ** 128 - 2 ** 104;
+
+/** Ids of rows and columns are int32. */
+const count = z.number().int().nonnegative();
+const dimension = count.max(2 ** 31 - 1);
+const matrixShape = z
+  .tuple([dimension, dimension.positive()])
+  .refine(([rows, columns]) => Number.isSafeInteger(rows * columns), 'more elements than can be counted');
 
 const input = z.strictObject({
-  scale: z.number().positive(),
+  scale: z.number().min(SMALLEST_NORMAL).max(LARGEST),
   zeroPoint: z.number().int().min(0).max(255),
 });
 
 /** The quantization scheme as users write it, see scheme.ts. */
-export const schemeSchema = z.strictObject({
-  bits: z.union([z.literal(1), z.literal(2), z.literal(3), z.literal(4), z.literal(8)]),
-  scheme: z.enum(['symmetric', 'asymmetric']),
-  granularity: z.enum(['tensor', 'channel', 'group', 'row']),
-  groupSize: z.number().int().positive().optional(),
-});
+export const schemeSchema = z
+  .strictObject({
+    bits: z.literal([1, 2, 3, 4, 8]),
+    scheme: z.enum(['symmetric', 'asymmetric']),
+    granularity: z.enum(['tensor', 'channel', 'group', 'row']),
+    groupSize: z.number().int().positive().optional(),
+  })
+  .refine(
+    ({ granularity, groupSize }) => (granularity === 'group') === (groupSize !== undefined),
+    'groupSize goes with granularity group, and only with it',
+  );
 
 const quantized = z.strictObject({
   kind: z.literal('quantized'),
@@ -27,7 +40,7 @@ const sparse = z.strictObject({
   kind: z.literal('sparse'),
   shape: matrixShape,
   /** Stored numbers. */
-  nonzeros: dimension,
+  nonzeros: count,
   /** Of the values; absent when they are f32. */
   scheme: schemeSchema.optional(),
   input: input.optional(),
@@ -48,3 +61,8 @@ export type Descriptor = z.infer<typeof descriptorSchema>;
 export type QuantizedDescriptor = z.infer<typeof quantized>;
 export type SparseDescriptor = z.infer<typeof sparse>;
 export type LowRankDescriptor = z.infer<typeof lowRank>;
+
+/** The first thing that is wrong: "scheme.bits: Invalid input". */
+export function describeIssue({ issues: [issue] }: z.ZodError): string {
+  return issue === undefined ? 'nothing' : `${issue.path.join('.')}: ${issue.message}`;
+}

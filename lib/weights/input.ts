@@ -1,8 +1,8 @@
 import { fakeQuantize } from '../autograd';
 import { TersorError } from '../errors';
 import { native } from '../native';
-import { empty, full, keep, type Tensor, tensor, tidy } from '../tensor';
-import type { Affine } from '../tensor/affine';
+import { type Affine, affineArguments, empty, full, keep, type Tensor, tensor, tidy } from '../tensor';
+import { SMALLEST_NORMAL } from './descriptor';
 import { roundHalfEven } from './scheme';
 
 const CODES = 255;
@@ -13,10 +13,11 @@ export interface InputQuantization {
   readonly zeroPoint: number;
 }
 
-/** Parameters whose 256 codes cover [min, max] and 0 exactly. */
+/** Parameters whose 256 codes cover [min, max] and 0 exactly. A range too small for the kernels, such as that of all-zero inputs, gets steps of 1. */
 export function inputQuantizationFor([min, max]: readonly [number, number]): InputQuantization {
   const low = Math.min(min, 0);
-  const scale = Math.fround((Math.max(max, 0) - low) / CODES) || 1;
+  const step = Math.fround((Math.max(max, 0) - low) / CODES);
+  const scale = step < SMALLEST_NORMAL ? 1 : step;
   return { scale, zeroPoint: Math.min(Math.max(roundHalfEven(-low / scale), 0), CODES) };
 }
 
@@ -24,34 +25,26 @@ export function inputQuantizationFor([min, max]: readonly [number, number]): Inp
 export class InputQuantizer {
   readonly scale: number;
   readonly zeroPoint: number;
-  private readonly affine: Affine;
+  private readonly affine: InputAffine;
 
-  constructor({ scale, zeroPoint }: InputQuantization) {
-    this.scale = scale;
-    this.zeroPoint = zeroPoint;
-    this.affine = keepAffine({ scale, zeroPoint });
+  constructor(quantization: InputQuantization) {
+    this.scale = quantization.scale;
+    this.zeroPoint = quantization.zeroPoint;
+    this.affine = affineOf(quantization);
+    keep(this.affine.scales);
+    keep(this.affine.zeroPoints);
   }
 
   /** f32 [n, in] → u8 [n, in]. */
   quantize(x: Tensor): Tensor {
     const codes = empty(x.shape, 'u8');
-    const { scales, zeroPoints, codeMin, codeMax, groupSize } = this.affine;
-    native.quantize(
-      x.handle,
-      scales.handle,
-      zeroPoints?.handle ?? null,
-      null,
-      codeMin,
-      codeMax,
-      groupSize,
-      codes.handle,
-    );
+    native.quantize(x.handle, ...affineArguments(this.affine), codes.handle);
     return codes;
   }
 
   dispose(): void {
     this.affine.scales.dispose();
-    this.affine.zeroPoints?.dispose();
+    this.affine.zeroPoints.dispose();
   }
 }
 
@@ -125,7 +118,9 @@ export class InputObserver {
   }
 }
 
-function affineOf({ scale, zeroPoint }: InputQuantization): Affine {
+type InputAffine = Affine & { readonly zeroPoints: Tensor };
+
+function affineOf({ scale, zeroPoint }: InputQuantization): InputAffine {
   return {
     scales: full([1, 1], scale),
     zeroPoints: full([1, 1], zeroPoint, 'i32'),
@@ -134,11 +129,4 @@ function affineOf({ scale, zeroPoint }: InputQuantization): Affine {
     codeMax: CODES,
     groupSize: Number.MAX_SAFE_INTEGER,
   };
-}
-
-function keepAffine(quantization: InputQuantization): Affine {
-  const affine = affineOf(quantization);
-  keep(affine.scales);
-  if (affine.zeroPoints !== null) keep(affine.zeroPoints);
-  return affine;
 }

@@ -1,8 +1,7 @@
-import { TersorError } from '../errors';
 import { native } from '../native';
 import { empty, full, keep, type Tensor, tensor, tidy } from '../tensor';
 import { type InputQuantization, InputQuantizer } from './input';
-import { codeRange, describeScheme, isIntegerScheme, type QuantizationScheme } from './scheme';
+import { codeRange, type QuantizationScheme } from './scheme';
 
 /** What the integer kernels need beside the weight's int8 values. */
 export interface IntegerOperands {
@@ -14,22 +13,10 @@ export interface IntegerOperands {
 }
 
 /**
- * @param scales the weight's scales, one per row or a single one; copied
+ * @param scales the weight's scales, one per row or a single one; shared
  * @param rowSums sum of each row's integers
- * @throws ERR_TERSOR_UNSUPPORTED for a scheme that the integer kernels do not take
  */
-export function integerOperands(
-  scheme: QuantizationScheme,
-  input: InputQuantization,
-  scales: Tensor,
-  rowSums: Int32Array,
-): IntegerOperands {
-  if (!isIntegerScheme(scheme)) {
-    throw new TersorError(
-      'ERR_TERSOR_UNSUPPORTED',
-      `expected symmetric weights of 2 bits or more, per tensor or channel, beside quantized activations, got ${scheme.scheme} ${describeScheme(scheme)}`,
-    );
-  }
+export function integerOperands(input: InputQuantization, scales: Tensor, rowSums: Int32Array): IntegerOperands {
   return {
     input: new InputQuantizer(input),
     scales: keep(scales.reshape([scales.size])),
@@ -52,7 +39,7 @@ export function integersOf(codes: Tensor, scheme: QuantizationScheme): Int8Array
     const unit = full([1, 1], 1);
     const zero = full([1, 1], zeroPoint ?? 0, 'i32');
     const y = empty(codes.shape);
-    const oneGroup = Math.max(codes.shape[1] as number, 1);
+    const oneGroup = codes.shape[1] as number;
     native.dequantize(codes.handle, unit.handle, zero.handle, null, min, max, oneGroup, null, y.handle);
     return Int8Array.from(y.toArray() as Float32Array);
   });

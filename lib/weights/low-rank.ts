@@ -1,23 +1,36 @@
 import { type LinearOptions, matmul } from '../autograd';
 import { TersorError } from '../errors';
-import type { Tensor } from '../tensor';
+import { type Tensor, tidy } from '../tensor';
 import type { BlobReader } from './blob';
 import type { Descriptor, LowRankDescriptor } from './descriptor';
+import { served } from './served';
 import { TrainableLowRank } from './trainable';
-import { type StoredWeight, storedBytes, type Weight } from './weight';
+import { assertMatrix, type StoredWeight, type Weight } from './weight';
 
-/** W [m, n] ≈ left [m, r] · right [r, n]; each factor is a weight of any kind. */
+/** W [m, n] ≈ left [m, r] · right [r, n]; each factor is a dense, quantized or sparse weight. */
 export class LowRank implements Weight {
   readonly kind = 'low-rank';
   readonly left: Weight;
   readonly right: Weight;
 
-  /** Takes both factors over. */
+  /**
+   * Takes both factors over.
+   *
+   * @throws ERR_TERSOR_SHAPE when they do not fit together; ERR_TERSOR_UNSUPPORTED for a factor that is itself a product
+   */
   constructor(left: Weight, right: Weight) {
-    if (left.shape.length !== 2 || right.shape.length !== 2 || left.shape[1] !== right.shape[0]) {
+    assertMatrix(left.shape, 'a left factor');
+    assertMatrix(right.shape, 'a right factor');
+    if (left.shape[1] !== right.shape[0]) {
       throw new TersorError(
         'ERR_TERSOR_SHAPE',
         `expected factors [m, r] and [r, n], got [${left.shape.join(', ')}] and [${right.shape.join(', ')}]`,
+      );
+    }
+    if (left.kind === 'low-rank' || right.kind === 'low-rank') {
+      throw new TersorError(
+        'ERR_TERSOR_UNSUPPORTED',
+        `expected factors that are no products themselves, got ${left.representation} and ${right.representation}`,
       );
     }
     this.left = left;
@@ -33,19 +46,19 @@ export class LowRank implements Weight {
   }
 
   matmul(x: Tensor, options?: LinearOptions): Tensor {
-    return this.left.matmul(this.right.matmul(x), options);
+    return served([x], () => this.left.matmul(this.right.matmul(x), options));
   }
 
   gather(ids: Tensor): Tensor {
-    return matmul(this.left.gather(ids), this.right.dense());
+    return tidy(() => matmul(this.left.gather(ids), this.right.dense()));
   }
 
   dense(): Tensor {
-    return matmul(this.left.dense(), this.right.dense());
+    return tidy(() => matmul(this.left.dense(), this.right.dense()));
   }
 
   bytes(): number {
-    return storedBytes(this.store());
+    return this.left.bytes() + this.right.bytes();
   }
 
   parameters(): number {
@@ -85,10 +98,17 @@ export class LowRank implements Weight {
   /** @param restoreFactor reads one factor, given the reader of its blobs */
   static restore(
     reader: BlobReader,
-    { left, right }: LowRankDescriptor,
+    descriptor: LowRankDescriptor,
     restoreFactor: (reader: BlobReader, descriptor: Descriptor | null) => Weight,
   ): LowRank {
-    return new LowRank(restoreFactor(under('left', reader), left), restoreFactor(under('right', reader), right));
+    const factors: Weight[] = [];
+    try {
+      for (const side of ['left', 'right'] as const) factors.push(restoreFactor(under(side, reader), descriptor[side]));
+      return new LowRank(...(factors as [Weight, Weight]));
+    } catch (error) {
+      for (const factor of factors) factor.dispose();
+      throw error;
+    }
   }
 }
 

@@ -1,12 +1,21 @@
 import { type LinearOptions, linear } from '../autograd';
 import { Activation, native } from '../native';
-import { empty, full, keep, type Tensor, tensor } from '../tensor';
-import { type Affine, affineArguments } from '../tensor/affine';
-import { type BlobReader, fromBlob, toBlob } from './blob';
+import { type Affine, affineArguments, empty, full, keep, type Tensor, tensor, tidy } from '../tensor';
+import { type BlobReader, corrupt, readArray, readScales, readTensor, toBlob } from './blob';
 import type { QuantizedDescriptor } from './descriptor';
 import type { InputQuantization } from './input';
 import { disposeIntegerOperands, type IntegerOperands, integerOperands, integersOf } from './integer';
-import { affineFor, codeRange, describeScheme, groupSizeOf, parameterShape, type QuantizationScheme } from './scheme';
+import {
+  assertIntegerProduct,
+  assertScheme,
+  codeRange,
+  describeScheme,
+  groupSizeOf,
+  parameterShape,
+  type QuantizationScheme,
+  roundMatrix,
+} from './scheme';
+import { served } from './served';
 import { TrainableMatrix } from './trainable';
 import { type StoredWeight, storedBytes, type Weight } from './weight';
 
@@ -28,9 +37,10 @@ export class Quantized implements Weight {
 
   /** @throws ERR_TERSOR_UNSUPPORTED for quantized inputs with a scheme that the integer kernels do not take */
   constructor(parts: QuantizedParts) {
+    if (parts.input) assertIntegerProduct(parts.scheme, parts.codes.shape);
     this.parts = parts;
-    for (const part of tensorsOf(parts)) keep(part);
     this.integer = parts.input ? integerProduct(parts, parts.input) : null;
+    for (const part of tensorsOf(parts)) keep(part);
   }
 
   get shape(): readonly [number, number] {
@@ -42,22 +52,10 @@ export class Quantized implements Weight {
   }
 
   matmul(x: Tensor, options: LinearOptions = {}): Tensor {
-    if (this.integer === null) return linear(x, this.dense(), options);
-    const { weight, operands } = this.integer;
-    const { input, scales, rowSums } = operands;
-    const y = empty([x.shape[0] ?? 0, this.shape[0]]);
-    native.gemmInt8(
-      input.quantize(x).handle,
-      weight.handle,
-      input.scale,
-      input.zeroPoint,
-      scales.handle,
-      rowSums.handle,
-      options.bias?.handle ?? null,
-      options.relu ? Activation.relu : Activation.identity,
-      y.handle,
+    const { integer } = this;
+    return served([x], () =>
+      integer === null ? linear(x, this.dense(), options) : this.multiplyIntegers(x, options, integer),
     );
-    return y;
   }
 
   gather(ids: Tensor): Tensor {
@@ -117,45 +115,58 @@ export class Quantized implements Weight {
   }
 
   /** @throws ERR_TERSOR_CORRUPT_FILE when the blobs do not fit the descriptor */
-  static restore(reader: BlobReader, descriptor: QuantizedDescriptor): Quantized {
-    const { scheme, shape, input } = descriptor;
-    const [rows, columns] = shape;
-    const range = codeRange(scheme);
-    const parameters = parameterShape(scheme, rows, columns);
-    const scales = fromBlob(reader, 'scales', 'f32', parameters);
-    const zeroPoints = restoreZeroPoints(reader, scheme, parameters);
-    const biases = restoreBiases(reader, scheme, scales);
-    return new Quantized({
-      scheme,
-      codes: fromBlob(reader, 'codes', range.dtype, shape),
-      affine: {
-        scales,
-        zeroPoints,
-        biases,
-        codeMin: range.min,
-        codeMax: range.max,
-        groupSize: groupSizeOf(scheme, columns),
-      },
-      input: input ?? null,
-    });
+  static restore(reader: BlobReader, { scheme, shape, input }: QuantizedDescriptor): Quantized {
+    const { dtype, min, max } = codeRange(scheme);
+    const parameters = parameterShape(scheme, ...shape);
+    const scales = readScales(reader, parameters);
+    const affine: Affine = {
+      scales: tensor(scales, parameters),
+      zeroPoints: restoreZeroPoints(reader, scheme, parameters),
+      biases: restoreBiases(reader, scheme, scales, parameters),
+      codeMin: min,
+      codeMax: max,
+      groupSize: groupSizeOf(scheme, shape[1]),
+    };
+    return new Quantized({ scheme, codes: readTensor(reader, 'codes', dtype, shape), affine, input: input ?? null });
+  }
+
+  private multiplyIntegers(x: Tensor, options: LinearOptions, { weight, operands }: IntegerProduct): Tensor {
+    const { input, scales, rowSums } = operands;
+    const y = empty([x.shape[0] ?? 0, this.shape[0]]);
+    native.gemmInt8(
+      input.quantize(x).handle,
+      weight.handle,
+      input.scale,
+      input.zeroPoint,
+      scales.handle,
+      rowSums.handle,
+      options.bias?.handle ?? null,
+      options.relu ? Activation.relu : Activation.identity,
+      y.handle,
+    );
+    return y;
   }
 }
 
 /**
  * Rounds a matrix to codes with min-max scales (round to nearest).
  *
- * @param w f32 [rows, columns]; stays the caller's
- * @throws ERR_TERSOR_NOT_FINITE when w holds NaN or infinity
+ * @param w f32 [rows, columns], at least one column; stays the caller's
+ * @param input quantization of the inputs that the product is to run on, in integers
+ * @throws ERR_TERSOR_NOT_FINITE when w holds NaN or infinity; ERR_TERSOR_OUT_OF_RANGE for values beyond 2^126;
+ *   ERR_TERSOR_INVALID_ARGUMENT, ERR_TERSOR_SHAPE; ERR_TERSOR_UNSUPPORTED for inputs beside a scheme that the integer kernels do not take
+ * @example
+ * const w = tersor.tensor([[0.9, 0.1, 0.2], [0.4, 0.6, 0.8]])
+ * const packed = tersor.quantizeMatrix(w, { bits: 8, scheme: 'symmetric', granularity: 'channel' })
+ * console.log(packed.bytes()) // 14: six codes, two scales
  */
 export function quantizeMatrix(
   w: Tensor,
   scheme: QuantizationScheme,
   input: InputQuantization | null = null,
 ): Quantized {
-  const affine = affineFor(w, scheme);
-  const codes = empty(w.shape, codeRange(scheme).dtype);
-  native.quantize(w.handle, ...affineArguments(affine), codes.handle);
-  return new Quantized({ scheme, codes, affine, input });
+  assertScheme(scheme, w.shape);
+  return tidy(() => new Quantized({ scheme, ...roundMatrix(w, scheme), input }));
 }
 
 interface IntegerProduct {
@@ -168,7 +179,7 @@ function integerProduct({ scheme, codes, affine }: QuantizedParts, input: InputQ
   const values = integersOf(codes, scheme);
   const sums = rowSums(values, codes.shape as readonly [number, number]);
   return {
-    operands: integerOperands(scheme, input, affine.scales, sums),
+    operands: integerOperands(input, affine.scales, sums),
     weight: codes.dtype === 'i8' ? codes : keep(tensor(values, codes.shape)),
   };
 }
@@ -193,24 +204,27 @@ function restoreZeroPoints(
   scheme: QuantizationScheme,
   shape: readonly [number, number],
 ): Tensor | null {
-  const { zeroPoint } = codeRange(scheme);
+  const { zeroPoint, max } = codeRange(scheme);
   if (zeroPoint !== null) return zeroPoint === 0 ? null : full(shape, zeroPoint, 'i32');
   if (scheme.granularity === 'row' || scheme.bits === 1) return null;
-  const stored = fromBlob(reader, 'zero_points', 'u8', shape);
-  try {
-    return tensor(Int32Array.from(stored.toArray() as Uint8Array), shape);
-  } finally {
-    stored.dispose();
-  }
+  const stored = readArray(reader, 'zero_points', 'U8', shape);
+  const at = stored.findIndex((code) => code > max);
+  if (at >= 0) throw corrupt(reader, 'zero_points', `codes from 0 to ${max}`, `${stored[at]} as element ${at}`);
+  return tensor(Int32Array.from(stored), shape);
 }
 
-function restoreBiases(reader: BlobReader, scheme: QuantizationScheme, scales: Tensor): Tensor | null {
-  if (scheme.bits === 1) {
+/** Of a sign, ± half a scale around 0; of a row with a float offset, that offset. */
+function restoreBiases(
+  reader: BlobReader,
+  scheme: QuantizationScheme,
+  scales: Float32Array,
+  shape: readonly [number, number],
+): Tensor | null {
+  if (scheme.bits === 1)
     return tensor(
-      (scales.toArray() as Float32Array).map((scale) => -scale / 2),
-      scales.shape,
+      scales.map((scale) => -scale / 2),
+      shape,
     );
-  }
   if (scheme.granularity !== 'row' || scheme.scheme === 'symmetric') return null;
-  return fromBlob(reader, 'biases', 'f32', scales.shape);
+  return readTensor(reader, 'biases', 'f32', shape);
 }

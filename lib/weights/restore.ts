@@ -1,5 +1,6 @@
 import { TersorError } from '../errors';
 import type { TensorEntry } from '../formats/safetensors';
+import { tidy } from '../tensor';
 import type { BlobReader } from './blob';
 import { Dense } from './dense';
 import type { Descriptor } from './descriptor';
@@ -9,7 +10,7 @@ import { Sparse } from './sparse';
 import type { Weight } from './weight';
 
 /**
- * Reads a weight back from its blobs.
+ * Reads a weight back from its blobs; when that fails, nothing is left in memory.
  *
  * @param name the weight's name in the file
  * @param tensors every tensor of the file
@@ -18,7 +19,7 @@ import type { Weight } from './weight';
  */
 export function restoreWeight(
   name: string,
-  tensors: ReadonlyMap<string, TensorEntry>,
+  tensors: Pick<ReadonlyMap<string, TensorEntry>, 'get'>,
   descriptor: Descriptor | null,
 ): Weight {
   const nameOf = (blob: string) => (blob === '' ? name : `${name}.${blob}`);
@@ -27,7 +28,7 @@ export function restoreWeight(
     if (entry !== undefined) return entry;
     throw new TersorError('ERR_TERSOR_CORRUPT_FILE', `expected a tensor '${nameOf(blob)}', got none`);
   };
-  return restoreFrom({ nameOf, read }, descriptor);
+  return tidy(() => restoreFrom({ nameOf, read }, descriptor));
 }
 
 function restoreFrom(reader: BlobReader, descriptor: Descriptor | null): Weight {

@@ -1,6 +1,8 @@
+import { TersorError } from '../errors';
 import { native } from '../native';
-import { type DType, empty, full, type Tensor, tensor, tidy } from '../tensor';
-import type { Affine } from '../tensor/affine';
+import { type Affine, affineArguments, type DType, empty, full, type Tensor, tensor, tidy, zeros } from '../tensor';
+import { describeIssue, schemeSchema } from './descriptor';
+import { assertMatrix } from './weight';
 
 /** Which codes a weight is rounded to. */
 export interface QuantizationScheme {
@@ -38,9 +40,55 @@ export function codeRange(scheme: QuantizationScheme): CodeRange {
   return { dtype, min: 0, max: 2 ** bits - 1, zeroPoint: fixed };
 }
 
-/** True when codes minus their zero point are int8 numbers with at most one scale per row: what the integer kernels take. */
-export function isIntegerScheme(scheme: QuantizationScheme): boolean {
-  return scheme.scheme === 'symmetric' && scheme.bits > 1 && scheme.granularity !== 'group';
+/** @throws ERR_TERSOR_INVALID_ARGUMENT for a scheme that is none; ERR_TERSOR_SHAPE for a weight that has no rows and columns to round */
+export function assertScheme(scheme: QuantizationScheme, shape: readonly number[]): void {
+  const { error } = schemeSchema.safeParse(scheme);
+  if (error !== undefined) {
+    throw new TersorError(
+      'ERR_TERSOR_INVALID_ARGUMENT',
+      `expected a quantization scheme, got ${JSON.stringify(scheme)} (${describeIssue(error)})`,
+    );
+  }
+  assertMatrix(shape, 'a weight to quantize');
+}
+
+/**
+ * Checks that codes minus their zero point are int8 numbers with at most one scale per row: what the integer kernels take.
+ *
+ * @param user what needs such a scheme, for the message
+ * @throws ERR_TERSOR_UNSUPPORTED
+ */
+export function assertIntegerScheme(
+  scheme: QuantizationScheme | null,
+  user: string,
+): asserts scheme is QuantizationScheme {
+  if (scheme?.scheme === 'symmetric' && scheme.bits > 1 && scheme.granularity !== 'group') return;
+  const got = scheme === null ? 'f32' : `${scheme.scheme} ${describeScheme(scheme)}`;
+  throw new TersorError(
+    'ERR_TERSOR_UNSUPPORTED',
+    `expected symmetric codes of 2 bits or more, one scale per tensor, channel or row, for ${user}, got ${got}`,
+  );
+}
+
+/** The longest sum of uint8 by int8 products that always fits 32 bits. */
+const LONGEST_INTEGER_SUM = Math.floor((2 ** 31 - 1) / (255 * 128));
+
+/**
+ * Checks that the integer kernels can multiply a weight with quantized inputs.
+ *
+ * @throws ERR_TERSOR_UNSUPPORTED
+ */
+export function assertIntegerProduct(
+  scheme: QuantizationScheme | null,
+  shape: readonly number[],
+): asserts scheme is QuantizationScheme {
+  assertIntegerScheme(scheme, 'a weight with quantized inputs');
+  const columns = shape[1] ?? 0;
+  if (columns <= LONGEST_INTEGER_SUM) return;
+  throw new TersorError(
+    'ERR_TERSOR_UNSUPPORTED',
+    `expected at most ${LONGEST_INTEGER_SUM} columns, whose products fit 32 bits, for a weight with quantized inputs, got ${columns}`,
+  );
 }
 
 /** Short text for tables: "int4 in groups of 32". */
@@ -59,10 +107,25 @@ export function groupSizeOf(scheme: QuantizationScheme, columns: number): number
 }
 
 /**
+ * Codes of `w` under a scheme, rounded to nearest.
+ *
+ * @param w f32 [rows, columns]; stays the caller's
+ * @returns tensors that are the caller's
+ * @throws as {@link affineFor}
+ */
+export function roundMatrix(w: Tensor, scheme: QuantizationScheme): { codes: Tensor; affine: Affine } {
+  const affine = affineFor(w, scheme);
+  const codes = empty(w.shape, codeRange(scheme).dtype);
+  native.quantize(w.handle, ...affineArguments(affine), codes.handle);
+  return { codes, affine };
+}
+
+/**
  * Scales and zero points that cover `w` under a scheme (min-max range; the range contains 0 except for rows with a bias).
  *
  * @param w f32 [rows, columns]
- * @throws ERR_TERSOR_NOT_FINITE when w holds NaN or infinity
+ * @throws ERR_TERSOR_NOT_FINITE when w holds NaN or infinity; ERR_TERSOR_OUT_OF_RANGE for values so large that the outermost code would
+ *   stand for infinity
  */
 export function affineFor(w: Tensor, scheme: QuantizationScheme): Affine {
   const [rows, columns] = w.shape as readonly [number, number];
@@ -98,13 +161,23 @@ export function affineFor(w: Tensor, scheme: QuantizationScheme): Affine {
   return { ...common, scales, zeroPoints, biases: null };
 }
 
+/** Beyond this a range, or its outermost code, may lie outside f32. */
+const LARGEST_MAGNITUDE = 2 ** 126;
+
 function observeRange(w: Tensor, groupSize: number, shape: readonly [number, number]) {
-  return tidy(() => {
-    const min = empty(shape);
-    const max = empty(shape);
-    if (w.size > 0) native.minMax(w.handle, groupSize, min.handle, max.handle);
-    return { min: min.toArray() as Float32Array, max: max.toArray() as Float32Array };
+  const [min, max] = tidy(() => {
+    const low = zeros(shape);
+    const high = zeros(shape);
+    if (w.size > 0) native.minMax(w.handle, groupSize, low.handle, high.handle);
+    return [low.toArray() as Float32Array, high.toArray() as Float32Array];
   });
+  const tooLarge = (value: number) => Math.abs(value) > LARGEST_MAGNITUDE;
+  const large = min.find(tooLarge) ?? max.find(tooLarge);
+  if (large === undefined) return { min, max };
+  throw new TersorError(
+    'ERR_TERSOR_OUT_OF_RANGE',
+    `expected magnitudes of at most ${LARGEST_MAGNITUDE.toPrecision(3)} in a weight to quantize, got ${large}`,
+  );
 }
 
 /** The two values ±mean |w| of a group as code · 2m − m: the least-squares scale of sign(w). */

@@ -1,25 +1,27 @@
-import { gather, type LinearOptions } from '../autograd';
+import type { LinearOptions } from '../autograd';
 import { TersorError } from '../errors';
 import { Activation, native } from '../native';
-import { empty, keep, type Tensor, tensor } from '../tensor';
+import { empty, keep, type Tensor, tensor, tidy } from '../tensor';
 import { packBits, unpackBits } from './bit-stream';
-import { type BlobReader, bytesBlob, fromBlob, toBlob } from './blob';
+import { assertFinite, type BlobReader, bytesBlob, readArray, readScales, toBlob } from './blob';
+import { type Csr, compressRows, denseRows, nonzerosOf, positionsOf, scaleValues, sumRows } from './csr';
 import type { SparseDescriptor } from './descriptor';
 import type { InputQuantization } from './input';
 import { disposeIntegerOperands, type IntegerOperands, integerOperands, integersOf } from './integer';
-import { quantizeMatrix } from './quantized';
 import { decodePositions, encodePositions } from './relative-index';
-import { codeRange, describeScheme, isIntegerScheme, parameterShape, type QuantizationScheme } from './scheme';
+import {
+  assertIntegerProduct,
+  assertIntegerScheme,
+  assertScheme,
+  codeRange,
+  describeScheme,
+  parameterShape,
+  type QuantizationScheme,
+  roundMatrix,
+} from './scheme';
+import { served } from './served';
 import { TrainableMatrix } from './trainable';
-import { type StoredWeight, storedBytes, type Weight } from './weight';
-
-/** Nonzeros of a matrix in row-major order. */
-interface Nonzeros<V extends Float32Array | Int8Array> {
-  readonly shape: readonly [rows: number, columns: number];
-  /** row · columns + column, ascending. */
-  readonly positions: Float64Array;
-  readonly values: V;
-}
+import { assertMatrix, type StoredWeight, storedBytes, type Weight } from './weight';
 
 /** How the values of a quantized {@link Sparse} weight are rounded. */
 interface ValueQuantization {
@@ -42,41 +44,46 @@ export class Sparse implements Weight {
   private readonly integers: Tensor | null;
   private readonly operands: IntegerOperands | null;
 
-  private constructor(nonzeros: Nonzeros<Float32Array | Int8Array>, quantization: ValueQuantization | null) {
-    this.shape = nonzeros.shape;
-    const { rowOffsets, columns } = compressRows(nonzeros);
+  private constructor({ shape, rowOffsets, columns, values }: Csr, quantization: ValueQuantization | null) {
+    this.shape = shape;
     this.rowOffsets = keep(tensor(rowOffsets));
     this.columns = keep(tensor(columns));
     this.quantization = quantization;
     if (quantization === null) {
-      this.values = keep(tensor(nonzeros.values as Float32Array));
+      this.values = keep(tensor(values));
       this.integers = null;
       this.operands = null;
       return;
     }
-    const { scheme, scales, input } = quantization;
+    const { scales, input } = quantization;
+    const integers = values as Int8Array;
     keep(scales);
-    this.integers = keep(tensor(nonzeros.values as Int8Array));
-    this.values = keep(tensor(scaleValues(nonzeros.values as Int8Array, rowOffsets, scales.toArray() as Float32Array)));
-    this.operands =
-      input === null ? null : integerOperands(scheme, input, scales, sumRows(nonzeros.values as Int8Array, rowOffsets));
+    this.integers = keep(tensor(integers));
+    this.values = keep(tensor(scaleValues(integers, rowOffsets, scales.toArray() as Float32Array)));
+    this.operands = input === null ? null : integerOperands(input, scales, sumRows(integers, rowOffsets));
   }
 
   /**
    * Keeps the nonzero elements of a matrix, rounded when a scheme is given (an element that rounds to zero is dropped too).
    *
-   * @param w f32 [rows, columns]; stays the caller's
-   * @throws ERR_TERSOR_UNSUPPORTED for a scheme other than symmetric, at least 2 bits, per tensor or channel; ERR_TERSOR_NOT_FINITE
+   * @param w f32 [rows, columns], at least one column; stays the caller's
+   * @throws ERR_TERSOR_UNSUPPORTED for a scheme other than symmetric, at least 2 bits, per tensor, channel or row, or for quantized inputs
+   *   without a scheme; ERR_TERSOR_NOT_FINITE; ERR_TERSOR_SHAPE
    */
   static from(w: Tensor, scheme: QuantizationScheme | null = null, input: InputQuantization | null = null): Sparse {
-    const shape = w.shape as readonly [number, number];
-    if (scheme === null) return new Sparse(findNonzeros(shape, w.toArray() as Float32Array), null);
-    assertSparseScheme(scheme);
-    const { codes, affine } = quantizeMatrix(w, scheme).parts;
-    const sparse = new Sparse(findNonzeros(shape, integersOf(codes, scheme)), { scheme, scales: affine.scales, input });
-    codes.dispose();
-    affine.zeroPoints?.dispose();
-    return sparse;
+    assertSupported(w.shape, scheme, input);
+    const { shape } = w;
+    assertMatrix(shape, 'a sparse weight');
+    if (scheme === null) {
+      const values = w.toArray() as Float32Array;
+      assertFinite(values, 'of a sparse weight');
+      return new Sparse(nonzerosOf(shape, values), null);
+    }
+    assertScheme(scheme, shape);
+    return tidy(() => {
+      const { codes, affine } = roundMatrix(w, scheme);
+      return new Sparse(nonzerosOf(shape, integersOf(codes, scheme)), { scheme, scales: affine.scales, input });
+    });
   }
 
   get representation(): string {
@@ -86,37 +93,40 @@ export class Sparse implements Weight {
   }
 
   matmul(x: Tensor, options: LinearOptions = {}): Tensor {
-    const y = empty([x.shape[0] ?? 0, this.shape[0]]);
-    const bias = options.bias?.handle ?? null;
-    const activation = options.relu ? Activation.relu : Activation.identity;
-    const pattern = [this.rowOffsets.handle, this.columns.handle] as const;
-    if (this.operands === null || this.integers === null) {
-      native.csrGemm(x.handle, ...pattern, this.values.handle, this.shape[1], bias, activation, y.handle);
+    return served([x], () => {
+      const y = empty([x.shape[0] ?? 0, this.shape[0]]);
+      const bias = options.bias?.handle ?? null;
+      const activation = options.relu ? Activation.relu : Activation.identity;
+      const pattern = [this.rowOffsets.handle, this.columns.handle] as const;
+      if (this.operands === null || this.integers === null) {
+        native.csrGemm(x.handle, ...pattern, this.values.handle, this.shape[1], bias, activation, y.handle);
+        return y;
+      }
+      const { input, scales, rowSums } = this.operands;
+      native.csrGemmInt8(
+        input.quantize(x).handle,
+        ...pattern,
+        this.integers.handle,
+        this.shape[1],
+        input.scale,
+        input.zeroPoint,
+        scales.handle,
+        rowSums.handle,
+        bias,
+        activation,
+        y.handle,
+      );
       return y;
-    }
-    const { input, scales, rowSums } = this.operands;
-    native.csrGemmInt8(
-      input.quantize(x).handle,
-      ...pattern,
-      this.integers.handle,
-      this.shape[1],
-      input.scale,
-      input.zeroPoint,
-      scales.handle,
-      rowSums.handle,
-      bias,
-      activation,
-      y.handle,
-    );
-    return y;
+    });
   }
 
   gather(ids: Tensor): Tensor {
-    return gather(this.dense(), ids);
+    const rows = rowIds(ids, this.shape[0]);
+    return tensor(denseRows(this.csr(), rows), [rows.length, this.shape[1]]);
   }
 
   dense(): Tensor {
-    return this.scatter(this.values.toArray() as Float32Array);
+    return tensor(denseRows(this.csr()), this.shape);
   }
 
   bytes(): number {
@@ -136,22 +146,17 @@ export class Sparse implements Weight {
   }
 
   trainable(): TrainableMatrix {
-    const ones = new Float32Array(this.nonzeros()).fill(1);
     return new TrainableMatrix({
       latent: this.dense(),
-      mask: this.scatter(ones),
+      mask: tensor(denseRows({ ...this.csr(), values: new Float32Array(this.nonzeros()).fill(1) }), this.shape),
       scheme: this.quantization?.scheme ?? null,
       input: this.quantization?.input ?? null,
     });
   }
 
   store(): StoredWeight {
-    const tensors = new Map([['indices', bytesBlob(encodePositions(this.positions()))]]);
-    const descriptor: SparseDescriptor = {
-      kind: 'sparse',
-      shape: [...this.shape],
-      nonzeros: this.nonzeros(),
-    };
+    const tensors = new Map([['indices', bytesBlob(encodePositions(positionsOf(this.csr())))]]);
+    const descriptor: SparseDescriptor = { kind: 'sparse', shape: [...this.shape], nonzeros: this.nonzeros() };
     if (this.quantization === null || this.integers === null) {
       tensors.set('values', toBlob(this.values));
       return { tensors, descriptor };
@@ -170,92 +175,55 @@ export class Sparse implements Weight {
     if (this.operands !== null) disposeIntegerOperands(this.operands);
   }
 
-  /** @throws ERR_TERSOR_CORRUPT_FILE when the blobs do not fit the descriptor */
+  /** @throws ERR_TERSOR_CORRUPT_FILE when the blobs do not fit the descriptor; ERR_TERSOR_UNSUPPORTED as {@link Sparse.from} */
   static restore(reader: BlobReader, descriptor: SparseDescriptor): Sparse {
-    const { shape, nonzeros: count, scheme, input } = descriptor;
-    const indices = reader.read('indices').data;
-    const positions = decodePositions(indices, count, shape[0] * shape[1], `tensor '${reader.nameOf('indices')}'`);
-    if (scheme === undefined) {
-      const values = fromBlob(reader, 'values', 'f32', [count]);
-      try {
-        return new Sparse({ shape, positions, values: values.toArray() as Float32Array }, null);
-      } finally {
-        values.dispose();
-      }
+    const { shape, nonzeros, scheme = null, input = null } = descriptor;
+    assertSupported(shape, scheme, input);
+    const indices = readArray(reader, 'indices', 'U8', null);
+    const size = shape[0] * shape[1];
+    const positions = decodePositions(indices, nonzeros, size, `tensor '${reader.nameOf('indices')}'`);
+    if (scheme === null) {
+      return new Sparse(compressRows(shape, positions, readArray(reader, 'values', 'F32', [nonzeros])), null);
     }
-    assertSparseScheme(scheme);
-    const values = unpackValues(reader, scheme, count);
-    const scales = fromBlob(reader, 'scales', 'f32', parameterShape(scheme, ...shape));
-    return new Sparse({ shape, positions, values }, { scheme, scales, input: input ?? null });
+    const csr = compressRows(shape, positions, readIntegers(reader, scheme, nonzeros));
+    const parameters = parameterShape(scheme, ...shape);
+    return new Sparse(csr, { scheme, scales: tensor(readScales(reader, parameters), parameters), input });
   }
 
-  private positions(): Float64Array {
-    const offsets = this.rowOffsets.toArray() as Uint32Array;
-    const positions = Float64Array.from(this.columns.toArray() as Uint32Array);
-    forEachRow(offsets, (row, i) => {
-      positions[i] = (positions[i] as number) + row * this.shape[1];
-    });
-    return positions;
-  }
-
-  private scatter(values: Float32Array): Tensor {
-    const all = new Float32Array(this.parameters());
-    this.positions().forEach((position, i) => {
-      all[position] = values[i] as number;
-    });
-    return tensor(all, this.shape);
+  private csr(): Csr {
+    return {
+      shape: this.shape,
+      rowOffsets: this.rowOffsets.toArray() as Uint32Array,
+      columns: this.columns.toArray() as Uint32Array,
+      values: this.values.toArray() as Float32Array,
+    };
   }
 }
 
-function assertSparseScheme(scheme: QuantizationScheme): void {
-  if (isIntegerScheme(scheme)) return;
+function assertSupported(
+  shape: readonly number[],
+  scheme: QuantizationScheme | null,
+  input: InputQuantization | null,
+): void {
+  if (scheme !== null) assertIntegerScheme(scheme, 'a sparse weight');
+  if (input !== null) assertIntegerProduct(scheme, shape);
+}
+
+/** @throws ERR_TERSOR_OUT_OF_RANGE for an id outside the table */
+function rowIds(ids: Tensor, rows: number): Int32Array {
+  if (ids.dtype !== 'i32' || ids.shape.length !== 1) {
+    throw new TersorError(
+      ids.dtype === 'i32' ? 'ERR_TERSOR_SHAPE' : 'ERR_TERSOR_DTYPE',
+      `expected ids i32 [n], got ${ids.dtype} [${ids.shape.join(', ')}], at gather`,
+    );
+  }
+  const values = ids.toArray() as Int32Array;
+  const at = values.findIndex((id) => id < 0 || id >= rows);
+  if (at < 0) return values;
   throw new TersorError(
-    'ERR_TERSOR_UNSUPPORTED',
-    `expected symmetric values of 2 bits or more, per tensor or channel, for a sparse weight, got ${scheme.scheme} ${describeScheme(scheme)}`,
+    'ERR_TERSOR_OUT_OF_RANGE',
+    `expected 0 <= id < ${rows}, got ${values[at]}, at ids[${at}] of gather`,
   );
-}
-
-function findNonzeros<V extends Float32Array | Int8Array>(shape: readonly [number, number], dense: V): Nonzeros<V> {
-  const values = dense.filter((value: number) => value !== 0) as V;
-  const positions = new Float64Array(values.length);
-  let next = 0;
-  for (let i = 0; i < dense.length; i++) if (dense[i] !== 0) positions[next++] = i;
-  return { shape, positions, values };
-}
-
-function compressRows({ shape: [rows, columns], positions }: Nonzeros<Float32Array | Int8Array>) {
-  const rowOffsets = new Uint32Array(rows + 1);
-  const columnIds = new Uint32Array(positions.length);
-  positions.forEach((position, i) => {
-    const row = Math.floor(position / columns);
-    columnIds[i] = position - row * columns;
-    rowOffsets[row + 1] = i + 1;
-  });
-  for (let row = 0; row < rows; row++)
-    rowOffsets[row + 1] = Math.max(rowOffsets[row] as number, rowOffsets[row + 1] as number);
-  return { rowOffsets, columns: columnIds };
-}
-
-function forEachRow(rowOffsets: Uint32Array, visit: (row: number, index: number) => void): void {
-  for (let row = 0; row + 1 < rowOffsets.length; row++) {
-    for (let i = rowOffsets[row] as number; i < (rowOffsets[row + 1] as number); i++) visit(row, i);
-  }
-}
-
-function scaleValues(integers: Int8Array, rowOffsets: Uint32Array, scales: Float32Array): Float32Array {
-  const values = new Float32Array(integers.length);
-  forEachRow(rowOffsets, (row, i) => {
-    values[i] = (integers[i] as number) * (scales[scales.length === 1 ? 0 : row] as number);
-  });
-  return values;
-}
-
-function sumRows(integers: Int8Array, rowOffsets: Uint32Array): Int32Array {
-  const sums = new Int32Array(rowOffsets.length - 1);
-  forEachRow(rowOffsets, (row, i) => {
-    sums[row] = (sums[row] as number) + (integers[i] as number);
-  });
-  return sums;
 }
 
 function packValues(integers: Tensor, scheme: QuantizationScheme) {
@@ -265,16 +233,10 @@ function packValues(integers: Tensor, scheme: QuantizationScheme) {
   return bytesBlob(packBits(codes, scheme.bits));
 }
 
-function unpackValues(reader: BlobReader, scheme: QuantizationScheme, count: number): Int8Array {
-  if (scheme.bits === 8) {
-    const values = fromBlob(reader, 'values', 'i8', [count]);
-    const integers = values.toArray() as Int8Array;
-    values.dispose();
-    return integers;
-  }
+/** Undoes {@link packValues}. */
+function readIntegers(reader: BlobReader, scheme: QuantizationScheme, count: number): Int8Array {
+  if (scheme.bits === 8) return readArray(reader, 'values', 'I8', [count]);
   const { zeroPoint } = codeRange(scheme);
-  const packed = fromBlob(reader, 'values', 'u8', [Math.ceil((count * scheme.bits) / 8)]);
-  const codes = unpackBits(packed.toArray() as Uint8Array, scheme.bits, count);
-  packed.dispose();
-  return Int8Array.from(codes, (code) => code - (zeroPoint ?? 0));
+  const packed = readArray(reader, 'values', 'U8', [Math.ceil((count * scheme.bits) / 8)]);
+  return Int8Array.from(unpackBits(packed, scheme.bits, count), (code) => code - (zeroPoint ?? 0));
 }

@@ -1,13 +1,14 @@
 import { fakeQuantize, gather, type LinearOptions, linear, matmul, multiply } from '../autograd';
+import { TersorError } from '../errors';
 import { Binary, native } from '../native';
 import { keep, type Tensor } from '../tensor';
 import { Dense } from './dense';
 import { InputObserver, type InputQuantization, type ObserverOptions } from './input';
 import { LowRank } from './low-rank';
 import { quantizeMatrix } from './quantized';
-import { affineFor, type QuantizationScheme } from './scheme';
+import { affineFor, assertIntegerProduct, assertIntegerScheme, assertScheme, type QuantizationScheme } from './scheme';
 import { Sparse } from './sparse';
-import type { TrainableWeight, Weight } from './weight';
+import { assertMatrix, type TrainableWeight, type Weight } from './weight';
 
 /** What a {@link TrainableMatrix} starts from; it takes the tensors over. */
 export interface TrainableMatrixParts {
@@ -20,6 +21,9 @@ export interface TrainableMatrixParts {
 /**
  * A float matrix under training. What the forward pass sees is the matrix times its mask, fake-quantized by its scheme; packing
  * applies the same rounding once more and drops the zeros, so the accuracy measured in training is the accuracy shipped.
+ *
+ * A combination that no packed weight has throws ERR_TERSOR_UNSUPPORTED when it is asked for, not when training is over: quantized inputs
+ * and masks need symmetric codes of 2 bits or more with one scale per row at most; quantized inputs need a quantized weight.
  */
 export class TrainableMatrix implements TrainableWeight {
   /** f32, updated in place by the optimizer. */
@@ -29,6 +33,7 @@ export class TrainableMatrix implements TrainableWeight {
   private observer: InputObserver | null;
 
   constructor({ latent, mask = null, scheme = null, input = null }: TrainableMatrixParts) {
+    assertPackable(latent.shape, { masked: mask !== null, scheme, inputs: input !== null });
     this.latent = keep(latent);
     this.mask = mask === null ? null : keep(mask);
     this.scheme = scheme;
@@ -61,8 +66,20 @@ export class TrainableMatrix implements TrainableWeight {
     if (this.mask !== null) native.binary(Binary.multiply, this.latent.handle, this.mask.handle, this.latent.handle);
   }
 
-  /** Prunes: elements whose mask is 0 become 0 and stay so. Takes the mask (f32, the matrix's shape) over. */
+  /**
+   * Prunes: elements whose mask is 0 become 0 and stay so.
+   *
+   * @param mask f32 of the matrix's shape, 0 or 1; taken over
+   * @throws ERR_TERSOR_SHAPE, ERR_TERSOR_UNSUPPORTED
+   */
   prune(mask: Tensor): void {
+    if (mask.shape.join() !== this.shape.join()) {
+      throw new TersorError(
+        'ERR_TERSOR_SHAPE',
+        `expected a mask of shape [${this.shape.join(', ')}], got [${mask.shape.join(', ')}]`,
+      );
+    }
+    this.assertPackable({ masked: true });
     if (this.mask === null) this.mask = keep(mask);
     else {
       // In place: a running checkpoint holds on to this tensor.
@@ -72,13 +89,23 @@ export class TrainableMatrix implements TrainableWeight {
     this.applyMask();
   }
 
-  /** Trains under fake quantization from now on. */
+  /**
+   * Trains under fake quantization from now on.
+   *
+   * @throws ERR_TERSOR_UNSUPPORTED, ERR_TERSOR_INVALID_ARGUMENT, ERR_TERSOR_SHAPE for a vector
+   */
   quantize(scheme: QuantizationScheme): void {
+    this.assertPackable({ scheme });
     this.scheme = scheme;
   }
 
-  /** Observes the inputs and rounds them to uint8 from now on. */
+  /**
+   * Observes the inputs and rounds them to uint8 from now on.
+   *
+   * @throws ERR_TERSOR_UNSUPPORTED
+   */
   quantizeInputs(options: ObserverOptions): void {
+    this.assertPackable({ inputs: true });
     this.observer?.dispose();
     this.observer = new InputObserver(options);
   }
@@ -118,6 +145,26 @@ export class TrainableMatrix implements TrainableWeight {
     this.mask?.dispose();
     this.observer?.dispose();
   }
+
+  /** Checks the state that a change would lead to. */
+  private assertPackable(change: Partial<Compression>): void {
+    const now = { masked: this.mask !== null, scheme: this.scheme, inputs: this.observer !== null };
+    assertPackable(this.shape, { ...now, ...change });
+  }
+}
+
+/** What a packed weight would have to be. */
+interface Compression {
+  readonly masked: boolean;
+  readonly scheme: QuantizationScheme | null;
+  readonly inputs: boolean;
+}
+
+function assertPackable(shape: readonly number[], { masked, scheme, inputs }: Compression): void {
+  if (scheme !== null) assertScheme(scheme, shape);
+  if (masked) assertMatrix(shape, 'a weight to prune');
+  if (masked && scheme !== null) assertIntegerScheme(scheme, 'a sparse weight');
+  if (inputs) assertIntegerProduct(scheme, shape);
 }
 
 /** Two factors under training. */

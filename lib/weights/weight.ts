@@ -1,4 +1,5 @@
 import type { LinearOptions } from '../autograd';
+import { TersorError } from '../errors';
 import type { TensorEntry } from '../formats/safetensors';
 import type { Tensor } from '../tensor';
 import type { Descriptor } from './descriptor';
@@ -62,4 +63,13 @@ export function storedBytes(stored: StoredWeight): number {
   let bytes = 0;
   for (const { data } of stored.tensors.values()) bytes += data.byteLength;
   return bytes;
+}
+
+/** @throws ERR_TERSOR_SHAPE unless the shape is [rows, columns] with at least one column */
+export function assertMatrix(shape: readonly number[], what: string): asserts shape is readonly [number, number] {
+  if (shape.length === 2 && (shape[1] as number) > 0) return;
+  throw new TersorError(
+    'ERR_TERSOR_SHAPE',
+    `expected ${what} of shape [rows, columns] with at least one column, got [${shape.join(', ')}]`,
+  );
 }

@@ -6,6 +6,7 @@ import { TersorError } from '../errors';
 import { ioError, isSystemError, withFile } from '../formats/io';
 import { loadModel, type Model } from '../models';
 import { describeRecipe, describeStep } from '../recipe/describe';
+import { JOURNAL_FOLDER } from '../recipe/journal';
 import { readRecipe } from '../recipe/parse';
 import { planRecipe } from '../recipe/plan';
 import { type RunProgress, runRecipe } from '../recipe/runner';
@@ -65,8 +66,9 @@ export async function compress(given: string, options: CompressOptions, context:
 }
 
 /** What would be done, after all the checks that come before the work. */
-function dryRun(recipe: Recipe, { architecture }: Model, { data }: CompressOptions): Result {
-  const variants = planRecipe(recipe, architecture, { training: data !== undefined }).map(({ name, steps }) => ({
+function dryRun(recipe: Recipe, model: Model, { data }: CompressOptions): Result {
+  const { architecture } = model;
+  const variants = planRecipe(recipe, model, { training: data !== undefined }).map(({ name, steps }) => ({
     name,
     steps: steps.map(({ step, weights }) => ({ description: describeStep(step), weights })),
   }));
@@ -96,7 +98,7 @@ function checkFolder(folder: string, { resume, force }: CompressOptions): void {
       `expected a new or empty folder, or --force to overwrite or --resume to continue an interrupted run, got ${got}, at ${folder}`,
     );
   }
-  if (!names.includes('journal')) {
+  if (!names.includes(JOURNAL_FOLDER)) {
     throw new TersorError(
       'ERR_TERSOR_INVALID_ARGUMENT',
       `expected an interrupted run (a journal) to resume, got ${got}, at ${folder}`,

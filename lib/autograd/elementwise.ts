@@ -1,43 +1,45 @@
 import { TersorError } from '../errors';
-import { Binary, native, Reduce } from '../native';
-import { empty, full, type Tensor } from '../tensor';
+import { Binary, native } from '../native';
+import { empty, type Tensor } from '../tensor';
+import { filled } from '../tensor/tensor';
+import { columnSums } from './reduce';
 import { record } from './tape';
 
 /**
- * a + b, where b has a's shape or is one row [columns] that is added to every row.
+ * a + b.
  *
+ * @param a f32
+ * @param b of a's shape, or one row [columns] that is added to every row
+ * @returns of a's shape; differentiable in both
  * @throws ERR_TERSOR_SHAPE, ERR_TERSOR_DTYPE
  */
 export function add(a: Tensor, b: Tensor): Tensor {
-  return record(binary(Binary.add, a, b), [a, b], (dy, wanted) => [dy, wanted[1] ? reduceTo(b, dy) : null]);
+  return record(binary(Binary.add, a, b), [a, b], (dy, wanted) => [
+    dy,
+    wanted[1] ? sumOverRows(wanted[0] ? dy.clone() : dy, b) : null,
+  ]);
 }
 
 /** a − b, with the same broadcasting as {@link add}. */
 export function subtract(a: Tensor, b: Tensor): Tensor {
   return record(binary(Binary.subtract, a, b), [a, b], (dy, wanted) => [
     dy,
-    wanted[1] ? reduceTo(b, multiplyBy(dy, -1)) : null,
+    wanted[1] ? sumOverRows(scale(dy, -1), b) : null,
   ]);
 }
 
 /** Element-wise product a ∘ b, with the same broadcasting as {@link add}. */
 export function multiply(a: Tensor, b: Tensor): Tensor {
   return record(binary(Binary.multiply, a, b), [a, b], (dy, wanted) => [
-    wanted[0] ? binary(Binary.multiply, dy, b) : null,
-    wanted[1] ? reduceTo(b, binary(Binary.multiply, dy, a)) : null,
+    wanted[0] ? multiply(dy, b) : null,
+    wanted[1] ? sumOverRows(multiply(dy, a), b) : null,
   ]);
 }
 
 /** factor · x for a number. */
 export function scale(x: Tensor, factor: number): Tensor {
-  return record(multiplyBy(x, factor), [x], (dy) => [multiplyBy(dy, factor)]);
-}
-
-/** Sum of all elements, one element. */
-export function sum(x: Tensor): Tensor {
-  const y = empty([1]);
-  native.reduce(Reduce.sum, x.handle, -1, y.handle);
-  return record(y, [x], (dy) => [full(x.shape, dy.item())]);
+  const y = filled(empty(x.shape), (y) => native.scale(x.handle, factor, y.handle));
+  return record(y, [x], (dy) => [scale(dy, factor)]);
 }
 
 /**
@@ -45,7 +47,7 @@ export function sum(x: Tensor): Tensor {
  *
  * @param a f32 [n, p]
  * @param b f32 [n, q]
- * @returns f32 [n, p + q]
+ * @returns f32 [n, p + q]; differentiable in both
  * @throws ERR_TERSOR_SHAPE when the row counts differ
  */
 export function concatColumns(a: Tensor, b: Tensor): Tensor {
@@ -57,10 +59,14 @@ export function concatColumns(a: Tensor, b: Tensor): Tensor {
       `expected two matrices with equal rows, got [${a.shape.join(', ')}] and [${b.shape.join(', ')}], at concatColumns`,
     );
   }
-  const y = empty([rows as number, p + q]);
-  native.copyColumns(a.handle, 0, y.handle, 0, p);
-  native.copyColumns(b.handle, 0, y.handle, p, q);
-  return record(y, [a, b], (dy) => [columns(dy, 0, p), columns(dy, p, q)]);
+  const y = filled(empty([rows as number, p + q]), (y) => {
+    native.copyColumns(a.handle, 0, y.handle, 0, p);
+    native.copyColumns(b.handle, 0, y.handle, p, q);
+  });
+  return record(y, [a, b], (dy, wanted) => [
+    wanted[0] ? columns(dy, 0, p) : null,
+    wanted[1] ? columns(dy, p, q) : null,
+  ]);
 }
 
 /** The same elements under another shape; shares memory. */
@@ -69,27 +75,14 @@ export function reshape(x: Tensor, shape: readonly number[]): Tensor {
 }
 
 function columns(x: Tensor, begin: number, count: number): Tensor {
-  const y = empty([x.shape[0] as number, count]);
-  native.copyColumns(x.handle, begin, y.handle, 0, count);
-  return y;
+  return filled(empty([x.shape[0] as number, count]), (y) => native.copyColumns(x.handle, begin, y.handle, 0, count));
 }
 
 function binary(op: Binary, a: Tensor, b: Tensor): Tensor {
-  const y = empty(a.shape);
-  native.binary(op, a.handle, b.handle, y.handle);
-  return y;
+  return filled(empty(a.shape), (y) => native.binary(op, a.handle, b.handle, y.handle));
 }
 
-function multiplyBy(x: Tensor, factor: number): Tensor {
-  const y = empty(x.shape);
-  native.scale(x.handle, factor, y.handle);
-  return y;
-}
-
-/** Undoes the broadcasting of a row vector: the gradient of one row is the sum over rows. */
-function reduceTo(b: Tensor, gradient: Tensor): Tensor {
-  if (b.shape.length === gradient.shape.length) return gradient;
-  const sums = empty(b.shape);
-  native.reduce(Reduce.sum, gradient.handle, 0, sums.handle);
-  return sums;
+/** Undoes the broadcasting of a row vector `b`: the gradient of one row is the sum over rows. Otherwise `gradient` itself. */
+function sumOverRows(gradient: Tensor, b: Tensor): Tensor {
+  return b.shape.length === gradient.shape.length ? gradient : columnSums(gradient, b.shape);
 }

@@ -1,5 +1,6 @@
 import { native } from '../native';
 import { empty, type Tensor, zeros } from '../tensor';
+import { filled } from '../tensor/tensor';
 import { record } from './tape';
 
 /**
@@ -11,8 +12,7 @@ import { record } from './tape';
  * @throws ERR_TERSOR_OUT_OF_RANGE for an id outside the table, naming its position
  */
 export function gather(table: Tensor, ids: Tensor): Tensor {
-  const y = empty([ids.size, table.shape[1] ?? 0]);
-  native.gather(table.handle, ids.handle, y.handle);
+  const y = filled(empty([ids.size, table.shape[1] ?? 0]), (y) => native.gather(table.handle, ids.handle, y.handle));
   return record(y, [table], (dy) => {
     const gradient = zeros(table.shape);
     native.scatterAdd(dy.handle, ids.handle, gradient.handle);

@@ -1,7 +1,7 @@
 import { native } from '../native';
 import { empty, type Tensor } from '../tensor';
-import type { Affine } from '../tensor/affine';
-import { affineArguments } from '../tensor/affine';
+import { type Affine, affineArguments } from '../tensor/affine';
+import { filled } from '../tensor/tensor';
 import { record } from './tape';
 
 /**
@@ -10,14 +10,14 @@ import { record } from './tape';
  * @param x f32 [rows, columns]
  * @param affine scales and zero points of the codes
  * @returns x̂ of x's shape, bit for bit what the packed codes dequantize to; its gradient is the straight-through estimator
- *   (Bengio et al. 2013; Jacob et al. 2018): dy where x lies inside the representable range, 0 where it was clipped
+ *   (Bengio et al. 2013; Jacob et al. 2018): dy where the rounded code of x lies in the range of codes, 0 where it was clipped
+ * @throws ERR_TERSOR_NOT_FINITE for NaN or infinity in x, naming its place
  */
 export function fakeQuantize(x: Tensor, affine: Affine): Tensor {
-  const y = empty(x.shape);
-  native.fakeQuantize(x.handle, ...affineArguments(affine), y.handle);
+  const parameters = affineArguments(affine);
+  const y = filled(empty(x.shape), (y) => native.fakeQuantize(x.handle, ...parameters, y.handle));
   return record(y, [x], (dy) => {
-    const dx = empty(x.shape);
-    native.fakeQuantizeGradient(x.handle, ...affineArguments(affine), dy.handle, dx.handle);
-    return [dx];
+    native.fakeQuantizeGradient(x.handle, ...parameters, dy.handle, dy.handle);
+    return [dy];
   });
 }

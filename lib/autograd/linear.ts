@@ -1,6 +1,8 @@
 import { TersorError } from '../errors';
-import { Activation, Binary, native, Reduce } from '../native';
+import { Activation, Binary, native } from '../native';
 import { empty, type Tensor } from '../tensor';
+import { filled } from '../tensor/tensor';
+import { columnSums } from './reduce';
 import { record } from './tape';
 
 /** What a linear map does after the product. */
@@ -24,11 +26,12 @@ export interface LinearOptions {
  */
 export function linear(x: Tensor, weight: Tensor, options: LinearOptions = {}): Tensor {
   const bias = options.bias ?? null;
-  const y = empty([rowsOf(x, 'linear: x'), rowsOf(weight, 'linear: weight')]);
   const activation = options.relu ? Activation.relu : Activation.identity;
-  native.gemm(x.handle, false, weight.handle, true, bias?.handle ?? null, activation, false, y.handle);
-  return record(y, [x, weight, bias], (outputGradient, wanted) => {
-    const dy = options.relu ? reluGradient(y, outputGradient) : outputGradient;
+  const y = filled(empty([rowsOf(x, 'linear: x'), rowsOf(weight, 'linear: weight')]), (y) =>
+    native.gemm(x.handle, false, weight.handle, true, bias?.handle ?? null, activation, false, y.handle),
+  );
+  return record(y, [x, weight, bias], (dy, wanted) => {
+    if (options.relu) maskByRelu(dy, y);
     return [
       wanted[0] ? product(dy, false, weight, false, x.shape) : null,
       wanted[1] ? product(dy, true, x, false, weight.shape) : null,
@@ -53,29 +56,24 @@ export function matmul(a: Tensor, b: Tensor): Tensor {
   ]);
 }
 
-/** max(0, x) element by element. */
+/** max(0, x) element by element; its gradient at 0 is 0. */
 export function relu(x: Tensor): Tensor {
-  const y = empty(x.shape);
-  native.relu(x.handle, y.handle);
-  return record(y, [x], (dy) => [reluGradient(y, dy)]);
+  const y = filled(empty(x.shape), (y) => native.relu(x.handle, y.handle));
+  return record(y, [x], (dy) => {
+    maskByRelu(dy, y);
+    return [dy];
+  });
 }
 
-function reluGradient(y: Tensor, dy: Tensor): Tensor {
-  const dx = empty(y.shape);
-  native.binary(Binary.reluGradient, y.handle, dy.handle, dx.handle);
-  return dx;
+/** Zeroes, in place, the gradient of a ReLU's output where the output is 0. */
+function maskByRelu(dy: Tensor, y: Tensor): void {
+  native.binary(Binary.reluGradient, y.handle, dy.handle, dy.handle);
 }
 
 function product(a: Tensor, transposeA: boolean, b: Tensor, transposeB: boolean, shape: readonly number[]): Tensor {
-  const c = empty(shape);
-  native.gemm(a.handle, transposeA, b.handle, transposeB, null, Activation.identity, false, c.handle);
-  return c;
-}
-
-function columnSums(x: Tensor, shape: readonly number[]): Tensor {
-  const sums = empty(shape);
-  native.reduce(Reduce.sum, x.handle, 0, sums.handle);
-  return sums;
+  return filled(empty(shape), (c) =>
+    native.gemm(a.handle, transposeA, b.handle, transposeB, null, Activation.identity, false, c.handle),
+  );
 }
 
 function rowsOf(x: Tensor, what: string): number {

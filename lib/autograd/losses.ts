@@ -1,13 +1,6 @@
-import { native } from '../native';
-import { empty, type Tensor } from '../tensor';
+import { type NativeTensor, native } from '../native';
+import { empty, type Tensor, tidy } from '../tensor';
 import { isTracked, record } from './tape';
-
-/** Probabilities over the last dimension. Not differentiable: train on logits with {@link crossEntropy}. */
-export function softmax(x: Tensor): Tensor {
-  const y = empty(x.shape);
-  native.softmax(x.handle, y.handle);
-  return y;
-}
 
 /**
  * Mean cross-entropy of logits against class labels, in nats.
@@ -31,6 +24,7 @@ export function crossEntropy(logits: Tensor, labels: Tensor): Tensor {
  * @param teacher logits of the same shape; no gradient flows into them
  * @param temperature τ > 0; the factor τ² keeps the gradient's size independent of τ (Hinton, Vinyals and Dean 2015)
  * @returns one element; differentiable in the student
+ * @throws ERR_TERSOR_SHAPE, ERR_TERSOR_INVALID_ARGUMENT
  */
 export function distillation(student: Tensor, teacher: Tensor, temperature: number): Tensor {
   return lossOf(student, (loss, gradient) =>
@@ -38,16 +32,16 @@ export function distillation(student: Tensor, teacher: Tensor, temperature: numb
   );
 }
 
-type NativeHandle = Tensor['handle'];
-
-function lossOf(logits: Tensor, run: (loss: NativeHandle, gradient: NativeHandle | null) => void): Tensor {
-  const loss = empty([1]);
-  const gradient = isTracked(logits) ? empty(logits.shape) : null;
-  run(loss.handle, gradient?.handle ?? null);
+/** A loss whose kernel computes its gradient along with its value. */
+function lossOf(logits: Tensor, run: (loss: NativeTensor, gradient: NativeTensor | null) => void): Tensor {
+  const { loss, gradient } = tidy(() => {
+    const loss = empty([1]);
+    const gradient = isTracked(logits) ? empty(logits.shape) : null;
+    run(loss.handle, gradient?.handle ?? null);
+    return { loss, gradient };
+  });
   return record(loss, [logits], (dy) => {
-    if (gradient === null) return [null];
-    const factor = dy.item();
-    if (factor !== 1) native.scale(gradient.handle, factor, gradient.handle);
+    if (gradient !== null) native.scale(gradient.handle, dy.item(), gradient.handle);
     return [gradient];
   });
 }

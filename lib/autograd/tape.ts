@@ -1,10 +1,14 @@
+import { inspect } from 'node:util';
 import { TersorError } from '../errors';
 import { Binary, native } from '../native';
-import { type Tensor, tidy, zeros } from '../tensor';
+import { full, Tensor, tidy, zeros } from '../tensor';
 
 /**
  * Gradients of an operation's inputs, in their order, given the gradient of its output. `wanted` says which inputs need one; the
  * others may be null.
+ *
+ * The rule owns `outputGradient`: it may overwrite it, and return it or a view of it once. No two results may share memory,
+ * because sums are formed in place. Nothing is recorded while rules run, so they may use the differentiable operations.
  */
 export type GradientRule = (outputGradient: Tensor, wanted: readonly boolean[]) => readonly (Tensor | null)[];
 
@@ -15,13 +19,11 @@ interface Node {
   readonly rule: GradientRule;
 }
 
-class Tape {
-  readonly nodes: Node[] = [];
+interface Tape {
+  /** In the order of their computation. */
+  readonly nodes: Node[];
+  /** The parameters, and everything computed from them. */
   readonly tracked: Set<Tensor>;
-
-  constructor(parameters: readonly Tensor[]) {
-    this.tracked = new Set(parameters);
-  }
 }
 
 let active: Tape | null = null;
@@ -43,22 +45,20 @@ export function record(output: Tensor, inputs: readonly (Tensor | null)[], rule:
 
 /** Runs `fn` without recording, whatever surrounds it. */
 export function noGrad<R>(fn: () => R): R {
-  const outer = active;
-  active = null;
-  try {
-    return fn();
-  } finally {
-    active = outer;
-  }
+  return recordingOn(null, fn);
 }
 
 /**
  * Reverse-mode differentiation of a scalar.
  *
+ * Only the operations of `ops` and of weights under training are recorded: a gradient does not pass through methods of Tensor
+ * (`clone`, `cast`, `reshape`), nor through weights in their packed form.
+ *
  * @param loss builds a one-element tensor from `parameters`; its intermediate tensors are freed on return, so it must not
- *   call `tidy` around operations that the gradient passes through.
- * @param parameters tensors to differentiate by.
- * @returns the loss and one gradient per parameter, of the parameter's shape (zeros where the loss does not depend on it). The caller owns them.
+ *   call `tidy` around operations that the gradient passes through (ERR_TERSOR_DISPOSED).
+ * @param parameters tensors to differentiate by, each once; they stay the caller's.
+ * @returns the loss and one gradient per parameter, of the parameter's shape (zeros where the loss does not depend on it), each with
+ *   memory of its own. The caller owns them.
  * @throws ERR_TERSOR_SHAPE when the loss is not one element; ERR_TERSOR_INVALID_ARGUMENT when called while another one records.
  * @example
  * const w = tersor.tensor([[1, 2]]), x = tersor.tensor([[3, 4]])
@@ -76,47 +76,39 @@ export function valueAndGradients(
     );
   }
   return tidy(() => {
-    const tape = new Tape(parameters);
-    active = tape;
-    let value: Tensor;
-    try {
-      value = loss();
-    } finally {
-      active = null;
-    }
-    if (value.size !== 1) {
-      throw new TersorError(
-        'ERR_TERSOR_SHAPE',
-        `expected a loss of one element, got shape [${value.shape.join(', ')}]`,
-      );
+    const tape: Tape = { nodes: [], tracked: new Set(parameters) };
+    const value = recordingOn(tape, loss);
+    if (!(value instanceof Tensor) || value.size !== 1) {
+      throw new TersorError('ERR_TERSOR_SHAPE', `expected a loss of one element, got ${inspect(value)}`);
     }
     const gradients = backward(tape, value);
     return { value, gradients: parameters.map((p) => gradients.get(p) ?? zeros(p.shape)) };
   });
 }
 
-function backward(tape: Tape, value: Tensor): Map<Tensor, Tensor> {
-  const gradients = new Map<Tensor, Tensor>();
-  const one = zeros(value.shape);
-  native.fill(one.handle, 1);
-  gradients.set(value, one);
-  for (let i = tape.nodes.length - 1; i >= 0; i--) {
-    const node = tape.nodes[i] as Node;
-    const outputGradient = gradients.get(node.output);
+function recordingOn<R>(tape: Tape | null, fn: () => R): R {
+  const outer = active;
+  active = tape;
+  try {
+    return fn();
+  } finally {
+    active = outer;
+  }
+}
+
+function backward({ nodes }: Tape, value: Tensor): Map<Tensor, Tensor> {
+  const gradients = new Map([[value, full(value.shape, 1)]]);
+  for (const { output, inputs, wanted, rule } of nodes.toReversed()) {
+    const outputGradient = gradients.get(output);
     if (outputGradient === undefined) continue;
-    const inputGradients = node.rule(outputGradient, node.wanted);
-    node.inputs.forEach((input, k) => {
+    const inputGradients = rule(outputGradient, wanted);
+    inputs.forEach((input, k) => {
       const gradient = inputGradients[k];
-      if (input === null || gradient == null || !node.wanted[k]) return;
+      if (input === null || gradient == null || !wanted[k]) return;
       const sum = gradients.get(input);
-      // A rule may hand the same tensor to several inputs, so the first gradient is copied before it is added to.
-      gradients.set(input, sum === undefined ? gradient : addInto(sum.clone(), gradient));
+      if (sum === undefined) gradients.set(input, gradient);
+      else native.binary(Binary.add, sum.handle, gradient.handle, sum.handle);
     });
   }
   return gradients;
-}
-
-function addInto(sum: Tensor, term: Tensor): Tensor {
-  native.binary(Binary.add, sum.handle, term.handle, sum.handle);
-  return sum;
 }

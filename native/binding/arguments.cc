@@ -86,8 +86,8 @@ void Arguments::fail(const char* code, const std::string& message) const {
 
 void Arguments::expect_count(size_t count) const {
   if (count_ == count) return;
-  fail(TERSOR_INVALID_ARGUMENT,
-       "expected " + std::to_string(count) + (count == 1 ? " argument" : " arguments") + ", got " + std::to_string(count_));
+  fail(TERSOR_INVALID_ARGUMENT, "expected " + std::to_string(count) + (count == 1 ? " argument" : " arguments") +
+                                    ", got " + std::to_string(count_));
 }
 
 // --- tensors ---------------------------------------------------------------------------------------------------------
@@ -145,8 +145,8 @@ Operand Arguments::operand(const char* name, DTypes dtypes, int rank, Access acc
          std::string("expected ") + name + " of dtype " + dtypes_text(dtypes) + ", got " + name_of(tensor.dtype));
   }
   if (rank != kAnyRank && rank != tensor.rank) {
-    fail(TERSOR_INVALID_SHAPE, std::string("expected ") + name + " of rank " + std::to_string(rank) + ", got shape " +
-                                   shape_text(result));
+    fail(TERSOR_INVALID_SHAPE,
+         std::string("expected ") + name + " of rank " + std::to_string(rank) + ", got shape " + shape_text(result));
   }
   expect_idle(result, access);
   expect_disjoint(result, access, in_place);
@@ -174,8 +174,8 @@ void Arguments::expect_disjoint(const Operand& operand, Access access, std::init
     const bool allowed = std::any_of(in_place.begin(), in_place.end(),
                                      [&](const Operand& other) { return other.handle->memory.get() == &memory; });
     if (!allowed) {
-      fail(TERSOR_INVALID_ARGUMENT,
-           std::string("expected ") + operand.name + " not to share memory with " + use.operand.name + ", got the same memory");
+      fail(TERSOR_INVALID_ARGUMENT, std::string("expected ") + operand.name + " not to share memory with " +
+                                        use.operand.name + ", got the same memory");
     }
   }
 }
@@ -187,7 +187,8 @@ void Arguments::expect_shape(const Operand& operand, std::initializer_list<int64
       std::equal(shape.begin(), shape.end(), operand.tensor().shape, fits)) {
     return;
   }
-  std::string message = std::string("expected ") + operand.name + " of shape " + shape_text(shape.begin(), shape.size());
+  std::string message =
+      std::string("expected ") + operand.name + " of shape " + shape_text(shape.begin(), shape.size());
   const char* joint = " to match ";
   for (const Operand& other : matching) {
     message += std::string(joint) + other.name + " " + shape_text(other);
@@ -269,7 +270,9 @@ float Arguments::f32(const char* name, double low, bool low_included, double hig
   return static_cast<float>(number);
 }
 
-float Arguments::finite(const char* name) { return f32(name, -FLT_MAX, true, FLT_MAX, "a finite number of f32's range"); }
+float Arguments::finite(const char* name) {
+  return f32(name, -FLT_MAX, true, FLT_MAX, "a finite number of f32's range");
+}
 
 // Smaller ones would round to 0 in f32.
 float Arguments::positive(const char* name) { return f32(name, FLT_MIN, true, FLT_MAX, "a positive finite number"); }

@@ -107,11 +107,11 @@ class Arguments {
   bool boolean(const char* name);
   int64_t integer(const char* name, int64_t low, int64_t high);
   uint64_t unsigned64(const char* name);
-  double any_number(const char* name);      // NaN and infinities too
-  float finite(const char* name);           // fits f32
-  float positive(const char* name);         // > 0
-  float non_negative(const char* name);     // >= 0
-  float below_one(const char* name);        // [0, 1)
+  double any_number(const char* name);   // NaN and infinities too
+  float finite(const char* name);        // fits f32
+  float positive(const char* name);      // > 0
+  float non_negative(const char* name);  // >= 0
+  float below_one(const char* name);     // [0, 1)
   tersor_activation activation();
   std::string text(const char* name, size_t max_bytes = 256);
   // Dimensions; returns the rank.

@@ -23,8 +23,8 @@ class Memory {
   ~Memory();
 
   const std::shared_ptr<Buffer> buffer;
-  // Queued jobs that read or write the bytes. Values are checked before they are used (ids, CSR offsets), so nobody else
-  // may change them meanwhile.
+  // Queued jobs that read or write the bytes. Values are checked before they are used (ids, CSR offsets), so nobody
+  // else may change them meanwhile.
   int32_t readers = 0;
   int32_t writers = 0;
 

@@ -40,8 +40,8 @@ Affine read_affine(Arguments& in, const Operand& x) {
   const int64_t code_min = in.integer("codeMin", -kMaxCode, kMaxCode);
   const int64_t code_max = in.integer("codeMax", -kMaxCode, kMaxCode);
   if (code_min >= code_max) {
-    in.fail(TERSOR_OUT_OF_RANGE, "expected codeMin < codeMax, got " + std::to_string(code_min) + " and " +
-                                     std::to_string(code_max));
+    in.fail(TERSOR_OUT_OF_RANGE,
+            "expected codeMin < codeMax, got " + std::to_string(code_min) + " and " + std::to_string(code_max));
   }
   const int64_t group_size = in.integer("groupSize", 1, kMaxSafeInteger);
   expect_parameters(in, scales, x, group_size);
@@ -119,8 +119,8 @@ auto fake_quantize_gradient(Arguments& in) {
 auto min_max(Arguments& in) {
   const Operand x = in.input("x", kF32, 2);
   if (x.dim(0) == 0 || x.dim(1) == 0) {
-    in.fail(TERSOR_INVALID_SHAPE, "expected x to have elements, got [" + std::to_string(x.dim(0)) + ", " +
-                                      std::to_string(x.dim(1)) + "]");
+    in.fail(TERSOR_INVALID_SHAPE,
+            "expected x to have elements, got [" + std::to_string(x.dim(0)) + ", " + std::to_string(x.dim(1)) + "]");
   }
   const int64_t group_size = in.integer("groupSize", 1, kMaxSafeInteger);
   const Operand minimum = in.output("minimum", kF32);
@@ -141,10 +141,10 @@ auto magnitude_threshold(Arguments& in) {
   const int64_t count = in.integer("count", 1, size);
   const Operand threshold = in.output("threshold", kF32);
   in.expect_shape(threshold, {1});
-  return [count, x = x.tensor(), threshold = threshold.tensor()](const tersor_backend& backend,
-                                                                 tersor_context* context) {
-    return backend.magnitude_threshold(context, &x, count, &threshold);
-  };
+  return
+      [count, x = x.tensor(), threshold = threshold.tensor()](const tersor_backend& backend, tersor_context* context) {
+        return backend.magnitude_threshold(context, &x, count, &threshold);
+      };
 }
 
 auto magnitude_mask(Arguments& in) {

@@ -80,10 +80,9 @@ auto gather(Arguments& in) {
   const Operand ids = in.input("ids", kI32, 1);
   const Operand y = in.output("y", kF32);
   in.expect_shape(y, {ids.dim(0), table.dim(1)}, {table, ids});
-  return [table = table.tensor(), ids = ids.tensor(), y = y.tensor()](const tersor_backend& backend,
-                                                                      tersor_context* context) {
-    return backend.gather(context, &table, &ids, &y);
-  };
+  return
+      [table = table.tensor(), ids = ids.tensor(), y = y.tensor()](
+          const tersor_backend& backend, tersor_context* context) { return backend.gather(context, &table, &ids, &y); };
 }
 
 auto scatter_add(Arguments& in) {

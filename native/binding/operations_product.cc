@@ -116,11 +116,11 @@ auto csr_gemm_int8(Arguments& in) {
   const Int8Epilogue epilogue = read_int8_epilogue(in, w.view.rows);
   const Operand y = in.output("y", kF32);
   in.expect_shape(y, {x.dim(0), w.view.rows}, {x, w.row_offsets});
-  return [epilogue, x = x.tensor(), w = w.view, y = y.tensor()](const tersor_backend& backend,
-                                                                tersor_context* context) {
-    const tersor_int8_epilogue view = epilogue.view();
-    return backend.csr_gemm_int8(context, &x, &w, &view, &y);
-  };
+  return
+      [epilogue, x = x.tensor(), w = w.view, y = y.tensor()](const tersor_backend& backend, tersor_context* context) {
+        const tersor_int8_epilogue view = epilogue.view();
+        return backend.csr_gemm_int8(context, &x, &w, &view, &y);
+      };
 }
 
 auto svd(Arguments& in) {
@@ -132,17 +132,13 @@ auto svd(Arguments& in) {
   in.expect_shape(u, {m, k}, {a});
   in.expect_shape(s, {k}, {a});
   in.expect_shape(vt, {k, n}, {a});
-  return [a = a.tensor(), u = u.tensor(), s = s.tensor(), vt = vt.tensor()](const tersor_backend& backend,
-                                                                            tersor_context* context) {
-    return backend.svd(context, &a, &u, &s, &vt);
-  };
+  return [a = a.tensor(), u = u.tensor(), s = s.tensor(), vt = vt.tensor()](
+             const tersor_backend& backend, tersor_context* context) { return backend.svd(context, &a, &u, &s, &vt); };
 }
 
 constexpr Operation kOperations[] = {
-    operation<gemm>("gemm", 8),
-    operation<gemm_int8>("gemmInt8", 9),
-    operation<csr_gemm>("csrGemm", 8),
-    operation<csr_gemm_int8>("csrGemmInt8", 12),
+    operation<gemm>("gemm", 8),        operation<gemm_int8>("gemmInt8", 9),
+    operation<csr_gemm>("csrGemm", 8), operation<csr_gemm_int8>("csrGemmInt8", 12),
     operation<svd>("svd", 4),
 };
 

@@ -97,12 +97,11 @@ class JobThreads {
   }
 
   static void deliver(std::shared_ptr<Job> job) {
-    Mailbox& mailbox = *job->mailbox;
-    std::lock_guard lock(mailbox.mutex);
-    if (!mailbox.open) return;  // its environment is gone, and nobody waits
-    const std::shared_ptr<Mailbox> alive = job->mailbox;
-    mailbox.finished.push_back(std::move(job));
-    napi_call_threadsafe_function(mailbox.notify, nullptr, napi_tsfn_nonblocking);
+    const std::shared_ptr<Mailbox> mailbox = job->mailbox;  // outlives the lock
+    std::lock_guard lock(mailbox->mutex);
+    if (!mailbox->open) return;  // its environment is gone, and nobody waits
+    mailbox->finished.push_back(std::move(job));
+    napi_call_threadsafe_function(mailbox->notify, nullptr, napi_tsfn_nonblocking);
   }
 
   std::mutex mutex_;
@@ -182,7 +181,8 @@ void PendingJobs::settle_finished(napi_env env, napi_value, void* context, void*
 }
 
 void PendingJobs::settle(const Job& job) {
-  const auto entry = std::find_if(pending_.begin(), pending_.end(), [&](const auto& e) { return e.first.get() == &job; });
+  const auto entry =
+      std::find_if(pending_.begin(), pending_.end(), [&](const auto& e) { return e.first.get() == &job; });
   if (entry == pending_.end()) return;
   const Pending pending = std::move(entry->second);
   pending_.erase(entry);

@@ -23,8 +23,8 @@ class PendingJobs {
   PendingJobs& operator=(const PendingJobs&) = delete;
   ~PendingJobs();
 
-  // Queues `work` and returns its promise, which settles once. The tensors that `in` has read stay allocated, and closed
-  // to conflicting uses, until then. Once *cancel is non-zero the work ends soon with ERR_TERSOR_CANCELLED.
+  // Queues `work` and returns its promise, which settles once. The tensors that `in` has read stay allocated, and
+  // closed to conflicting uses, until then. Once *cancel is non-zero the work ends soon with ERR_TERSOR_CANCELLED.
   napi_value start(const Arguments& in, std::unique_ptr<Work> work, std::shared_ptr<int32_t> cancel);
 
  private:

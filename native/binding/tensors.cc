@@ -19,7 +19,8 @@ napi_value undefined(napi_env env) {
 size_t checked_bytes(const Arguments& in, const tersor_tensor& tensor) {
   int64_t product = 1;
   for (int i = 0; i < tensor.rank; ++i) {
-    if (tensor.shape[i] > 0 && (__builtin_mul_overflow(product, tensor.shape[i], &product) || product > kMaxSafeInteger)) {
+    if (tensor.shape[i] > 0 &&
+        (__builtin_mul_overflow(product, tensor.shape[i], &product) || product > kMaxSafeInteger)) {
       in.fail(TERSOR_INVALID_SHAPE, "expected fewer than 2^53 elements, got more");
     }
   }
@@ -78,9 +79,10 @@ Bytes view_bytes(Arguments& in, const char* name) {
   }
   check(napi_is_arraybuffer(env, owner, &array_buffer));
   if (!array_buffer) {
-    in.fail(TERSOR_INVALID_ARGUMENT, std::string("expected ") + name +
-                                         " to view an ArrayBuffer, got a view of a SharedArrayBuffer, which other threads "
-                                         "may change meanwhile");
+    in.fail(TERSOR_INVALID_ARGUMENT,
+            std::string("expected ") + name +
+                " to view an ArrayBuffer, got a view of a SharedArrayBuffer, which other threads "
+                "may change meanwhile");
   }
   bool detached = false;
   check(napi_is_detached_arraybuffer(env, owner, &detached));

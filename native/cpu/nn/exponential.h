@@ -23,8 +23,9 @@ inline float exp_of_nonpositive(float x) {
   p = p * r + 5.0000001201e-1f;
   p = p * (r * r) + r + 1.0f;
   const uint32_t exponent = std::bit_cast<uint32_t>(shifted) - std::bit_cast<uint32_t>(kRound) + 127u;
-  const float power = std::bit_cast<float>(exponent << 23);
-  return x < kSmallest ? 0.0f : p * power;
+  // A mask: `?:` around the product is a branch to a compiler that respects traps, and the loop stays scalar.
+  const uint32_t kept = x < kSmallest ? 0u : ~0u;
+  return std::bit_cast<float>(std::bit_cast<uint32_t>(p * std::bit_cast<float>(exponent << 23)) & kept);
 }
 
 }  // namespace tersor::cpu

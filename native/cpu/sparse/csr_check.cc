@@ -15,9 +15,9 @@ tersor_status check_offsets(tersor_context* context, const uint32_t* offsets, in
     return fail(context, TERSOR_OUT_OF_RANGE, "expected 0, got %u, at row_offsets[0]", offsets[0]);
   }
   for (int64_t n = 0; n < rows; ++n) {
-    if (offsets[n + 1] < offsets[n]) {
-      return fail(context, TERSOR_OUT_OF_RANGE, "expected an offset >= %u, got %u, at row_offsets[%lld]", offsets[n],
-                  offsets[n + 1], static_cast<long long>(n + 1));
+    if (offsets[n + 1] < offsets[n] || offsets[n + 1] > nonzeros) {
+      return fail(context, TERSOR_OUT_OF_RANGE, "expected an offset in [%u, %lld], got %u, at row_offsets[%lld]",
+                  offsets[n], static_cast<long long>(nonzeros), offsets[n + 1], static_cast<long long>(n + 1));
     }
     if (offsets[n + 1] - offsets[n] > row_limit) {
       return fail(context, TERSOR_UNSUPPORTED, "expected at most %lld nonzeros in a row, got %u, at row %lld",

@@ -25,8 +25,8 @@ void transpose_tile(const Element* x, int64_t rows, int64_t columns, Word* tile)
   int64_t k = 0;
   for (; k + 4 <= columns; k += 4) {
     for (int64_t i = 0; i < kCsrTile; i += 4) {
-      FourWords row[4] = {};
-      for (int64_t r = 0; r < 4 && i + r < rows; ++r) row[r] = load_four(x + (i + r) * columns + k);
+      const auto load = [&](int64_t r) { return i + r < rows ? load_four(x + (i + r) * columns + k) : FourWords{}; };
+      const FourWords row[4] = {load(0), load(1), load(2), load(3)};
       const FourWords low02 = __builtin_shufflevector(row[0], row[2], 0, 4, 1, 5);
       const FourWords low13 = __builtin_shufflevector(row[1], row[3], 0, 4, 1, 5);
       const FourWords high02 = __builtin_shufflevector(row[0], row[2], 2, 6, 3, 7);

@@ -2,7 +2,7 @@ import { type NativeOperations, native } from '../native';
 
 /** Options of everything that runs on Tersor's own threads. */
 export interface AsyncOptions {
-  /** Aborting it stops the work within milliseconds; the promise then rejects with its reason. */
+  /** Aborting it stops the work within milliseconds (an svd: when it is done); the promise then rejects with its reason. */
   signal?: AbortSignal | undefined;
 }
 

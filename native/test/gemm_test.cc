@@ -120,10 +120,13 @@ TEST_CASE("gemm of the shapes of the MLP 784-128-64-10, forward and gradients") 
 
 TEST_CASE("gemm beyond one block of rows, columns or depth") {
   for (int layout = 0; layout < 4; ++layout) {
-    check_every_kernel(with_flags(1030, 50, 9, layout + 28));    // more rows than are packed at a time
-    check_every_kernel(with_flags(70, 2020, 11, layout + 28));   // more columns
-    check_every_kernel(with_flags(100, 20, 1100, layout + 28));  // more depth
-    check_every_kernel(with_flags(5, 7, 2060, layout + 28));
+    for (const int epilogue : {12, 28}) {  // bias and relu, without and with accumulation
+      const int mix = layout + epilogue;
+      check_every_kernel(with_flags(1030, 50, 9, mix));    // more rows than are packed at a time
+      check_every_kernel(with_flags(70, 2020, 11, mix));   // more columns
+      check_every_kernel(with_flags(100, 20, 1100, mix));  // more depth
+      check_every_kernel(with_flags(5, 7, 2060, mix));
+    }
   }
 }
 

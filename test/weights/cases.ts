@@ -1,0 +1,108 @@
+/** One of every representation that a weight can have, for tests of what all of them promise. */
+import { type Tensor, tensor } from '../../lib/tensor';
+import {
+  Dense,
+  type InputQuantization,
+  LowRank,
+  type QuantizationScheme,
+  quantizeMatrix,
+  Sparse,
+  type Weight,
+} from '../../lib/weights';
+
+/** A way to represent a matrix. */
+export interface WeightCase {
+  readonly name: string;
+  readonly kind: Weight['kind'];
+  /** Makes the weight; `w` stays the caller's. */
+  make(w: Tensor): Weight;
+}
+
+const BITS = [1, 2, 3, 4, 8] as const;
+const GRANULARITIES = ['tensor', 'channel', 'group', 'row'] as const;
+
+/** Covers the inputs that the tests make, −1..1, without symmetry. */
+const INPUT: InputQuantization = { scale: Math.fround(2.1 / 255), zeroPoint: 121 };
+
+/** Every scheme there is; groups of 5 divide none of the tests' widths. */
+export const SCHEMES: readonly QuantizationScheme[] = BITS.flatMap((bits) =>
+  (['symmetric', 'asymmetric'] as const).flatMap((scheme) =>
+    GRANULARITIES.map((granularity) => ({
+      bits,
+      scheme,
+      granularity,
+      ...(granularity === 'group' ? { groupSize: 5 } : {}),
+    })),
+  ),
+);
+
+/** Whether a scheme may stand beside quantized inputs, and in a sparse weight: as the documentation says it. */
+export function isInteger({ bits, scheme, granularity }: QuantizationScheme): boolean {
+  return scheme === 'symmetric' && bits > 1 && granularity !== 'group';
+}
+
+/** "4 bit asymmetric in groups". */
+export function schemeName({ bits, scheme, granularity }: QuantizationScheme): string {
+  return `${bits} bit ${scheme} per ${granularity}`;
+}
+
+const INTEGER_SCHEMES = SCHEMES.filter(isInteger);
+const INT8: QuantizationScheme = { bits: 8, scheme: 'symmetric', granularity: 'channel' };
+const INT4: QuantizationScheme = { bits: 4, scheme: 'symmetric', granularity: 'group', groupSize: 5 };
+
+/** Rank of the low-rank cases. */
+const RANK = 3;
+
+/** Every representation. */
+export const CASES: readonly WeightCase[] = [
+  { name: 'dense', kind: 'dense', make: (w) => new Dense(w.clone()) },
+  ...SCHEMES.map((scheme) => quantized(scheme, null)),
+  ...INTEGER_SCHEMES.map((scheme) => quantized(scheme, INPUT)),
+  sparse(null, null),
+  ...INTEGER_SCHEMES.flatMap((scheme) => [sparse(scheme, null), sparse(scheme, INPUT)]),
+  lowRank('dense factors', (factor) => new Dense(factor.clone())),
+  lowRank('int4 factors', (factor) => quantizeMatrix(factor, INT4)),
+  lowRank('int8 factors, int8 inputs', (factor) => quantizeMatrix(factor, INT8, { scale: 1 / 32, zeroPoint: 128 })),
+  lowRank('sparse factors', (factor) => Sparse.from(factor)),
+  lowRank('sparse int8 factors, int8 inputs', (factor) => Sparse.from(factor, INT8, { scale: 1 / 32, zeroPoint: 128 })),
+];
+
+function quantized(scheme: QuantizationScheme, input: InputQuantization | null): WeightCase {
+  const inputs = input === null ? '' : ', int8 inputs';
+  return {
+    name: `quantized ${schemeName(scheme)}${inputs}`,
+    kind: 'quantized',
+    make: (w) => quantizeMatrix(w, scheme, input),
+  };
+}
+
+function sparse(scheme: QuantizationScheme | null, input: InputQuantization | null): WeightCase {
+  const values = scheme === null ? 'f32' : schemeName(scheme);
+  const inputs = input === null ? '' : ', int8 inputs';
+  return { name: `sparse ${values}${inputs}`, kind: 'sparse', make: (w) => Sparse.from(w, scheme, input) };
+}
+
+/**
+ * Factors made of the matrix's own numbers: any will do, for nothing here asks that their product be the matrix. They are as large
+ * as the roots of its numbers, so that their product stays inside f32 when it does.
+ */
+function lowRank(name: string, pack: (factor: Tensor) => Weight): WeightCase {
+  const make = (w: Tensor) => {
+    const [rows, columns] = w.shape as readonly [number, number];
+    const values = (w.toArray() as Float32Array).map((value) =>
+      Number.isFinite(value) ? Math.sign(value) * Math.sqrt(Math.abs(value)) : value,
+    );
+    const left = Float32Array.from(
+      { length: rows * RANK },
+      (_, i) => values[Math.floor(i / RANK) * columns + ((i % RANK) % columns)] as number,
+    );
+    const right = Float32Array.from({ length: RANK * columns }, (_, i) => values[i % values.length] ?? 0.5);
+    const factors = [tensor(left, [rows, RANK]), tensor(right, [RANK, columns])] as const;
+    try {
+      return new LowRank(pack(factors[0]), pack(factors[1]));
+    } finally {
+      for (const factor of factors) factor.dispose();
+    }
+  };
+  return { name: `low rank, ${name}`, kind: 'low-rank', make };
+}

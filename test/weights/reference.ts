@@ -1,0 +1,156 @@
+/** What a weight's product must be, computed without its kernels. */
+
+import type { LinearOptions } from '../../lib/autograd';
+import type { Tensor } from '../../lib/tensor';
+import { LowRank, type QuantizationScheme, type Weight } from '../../lib/weights';
+import { decodePositions } from '../../lib/weights/relative-index';
+import { EPSILON } from '../support/close';
+
+/** Numbers and how far the f32 result may be from each. */
+export interface Reference {
+  readonly values: Float64Array;
+  readonly tolerance: Float64Array;
+}
+
+/** True when the weight multiplies integers: its result must be exact. */
+export function multipliesIntegers(weight: Weight): boolean {
+  if (weight instanceof LowRank) return multipliesIntegers(weight.left) && multipliesIntegers(weight.right);
+  const { descriptor } = weight.store();
+  return descriptor !== null && 'input' in descriptor;
+}
+
+/** x · Wᵀ + bias, then ReLU, in float64 of the dense form; allows one rounding for every term that is added. */
+export function floatProduct(weight: Weight, x: Tensor, { bias, relu }: LinearOptions): Reference {
+  const [inner, outer] = weight instanceof LowRank ? [weight.right, weight.left] : [null, weight];
+  const start = exactly(x);
+  const hidden = inner === null ? start : multiply(start, exactly(inner.dense()));
+  const y = multiply(hidden, exactly(outer.dense()));
+  const terms = bias ? (bias.toArray() as Float32Array) : null;
+  const columns = y.shape[1];
+  const tolerance = y.tolerance.map(
+    (t, i) => t + EPSILON * (Math.abs(y.values[i] ?? 0) + Math.abs(terms?.[i % columns] ?? 0)),
+  );
+  const values = y.values.map((value, i) => value + (terms?.[i % columns] ?? 0));
+  return { values: relu ? values.map((value) => Math.max(value, 0)) : values, tolerance };
+}
+
+/** The same by integers, from what the weight would write into a file: bit for bit what every kernel must give. */
+export function integerProduct(weight: Weight, x: Tensor, options: LinearOptions): Float32Array {
+  const inputs = x.toArray() as Float32Array;
+  if (!(weight instanceof LowRank)) return multiplyIntegers(weight, inputs, options);
+  return multiplyIntegers(weight.left, multiplyIntegers(weight.right, inputs, {}), options);
+}
+
+function multiplyIntegers(weight: Weight, x: Float32Array, { bias, relu }: LinearOptions): Float32Array {
+  const { tensors, descriptor } = weight.store();
+  if (descriptor === null || descriptor.kind === 'low-rank' || descriptor.input === undefined) {
+    throw new Error('expected a weight with int8 inputs');
+  }
+  const { input, shape } = descriptor;
+  const [rows, columns] = shape;
+  const integers = integersOf(weight);
+  const scales = floats(tensors.get('scales')?.data);
+  const terms = bias ? (bias.toArray() as Float32Array) : null;
+  const count = x.length / columns;
+  const y = new Float32Array(count * rows);
+  const codes = Float64Array.from(x, (value) => inputCode(value, input));
+  for (let i = 0; i < count; i++) {
+    for (let row = 0; row < rows; row++) {
+      let sum = 0;
+      for (let k = 0; k < columns; k++) {
+        sum += ((codes[i * columns + k] as number) - input.zeroPoint) * (integers[row * columns + k] as number);
+      }
+      const factor = Math.fround(input.scale * (scales[scales.length === 1 ? 0 : row] as number));
+      const scaled = Math.fround(Math.fround(sum) * factor);
+      const value = terms === null ? scaled : Math.fround(scaled + (terms[row] as number));
+      y[i * rows + row] = relu ? Math.max(value, 0) : value;
+    }
+  }
+  return y;
+}
+
+/** round half even(x / scale) + zero point, clamped to 0..255. */
+export function inputCode(x: number, { scale, zeroPoint }: { scale: number; zeroPoint: number }): number {
+  return Math.min(Math.max(halfEven(Math.fround(x / scale)) + zeroPoint, 0), 255);
+}
+
+/** Nearest integer, ties to even. */
+export function halfEven(x: number): number {
+  const below = Math.floor(x);
+  if (x - below !== 0.5) return Math.floor(x + 0.5);
+  return below % 2 === 0 ? below : below + 1;
+}
+
+/** The integers that a symmetric weight stands for, dense, from its stored form. */
+export function integersOf(weight: Weight): Float64Array {
+  const { tensors, descriptor } = weight.store();
+  const bytes = (blob: string) => tensors.get(blob)?.data ?? new Uint8Array();
+  if (descriptor?.kind === 'quantized') {
+    const [rows, columns] = descriptor.shape;
+    const { bits } = descriptor.scheme;
+    const rowBytes = Math.ceil((columns * bits) / 8);
+    return Float64Array.from({ length: rows * columns }, (_, i) => {
+      const row = Math.floor(i / columns);
+      return integerAt(bytes('codes').subarray(row * rowBytes, (row + 1) * rowBytes), i % columns, descriptor.scheme);
+    });
+  }
+  if (descriptor?.kind === 'sparse' && descriptor.scheme !== undefined) {
+    const { shape, nonzeros, scheme } = descriptor;
+    const integers = new Float64Array(shape[0] * shape[1]);
+    decodePositions(bytes('indices'), nonzeros, integers.length, 'indices').forEach((position, i) => {
+      integers[position] = integerAt(bytes('values'), i, scheme);
+    });
+    return integers;
+  }
+  throw new Error('expected a weight of integers');
+}
+
+/** The i-th of codes packed from the lowest bit on, less their zero point. */
+function integerAt(bytes: Uint8Array, i: number, { bits }: QuantizationScheme): number {
+  if (bits === 8) return ((bytes[i] as number) << 24) >> 24;
+  let code = 0;
+  for (let bit = 0; bit < bits; bit++) {
+    const at = i * bits + bit;
+    code |= (((bytes[at >> 3] as number) >> (at & 7)) & 1) << bit;
+  }
+  return code - 2 ** (bits - 1);
+}
+
+function floats(bytes: Uint8Array | undefined): Float32Array {
+  if (bytes === undefined) throw new Error('expected scales');
+  return new Float32Array(bytes.slice().buffer);
+}
+
+interface Inexact extends Reference {
+  readonly shape: readonly [number, number];
+}
+
+function exactly(x: Tensor): Inexact {
+  const values = Float64Array.from(x.toArray() as Float32Array);
+  return { shape: x.shape as readonly [number, number], values, tolerance: new Float64Array(values.length) };
+}
+
+/** a · bᵀ, with the error of f32 sums and what a's own errors become. */
+function multiply(a: Inexact, b: Inexact): Inexact {
+  const [m, k] = a.shape;
+  const [n] = b.shape;
+  const values = new Float64Array(m * n);
+  const tolerance = new Float64Array(m * n);
+  for (let i = 0; i < m; i++) {
+    for (let j = 0; j < n; j++) {
+      let sum = 0;
+      let size = 0;
+      let inherited = 0;
+      for (let p = 0; p < k; p++) {
+        const [x, w] = [a.values[i * k + p] as number, b.values[j * k + p] as number];
+        sum += x * w;
+        size += Math.abs(x * w);
+        inherited += (a.tolerance[i * k + p] as number) * Math.abs(w);
+      }
+      values[i * n + j] = sum;
+      // A product below the normal numbers is rounded to a multiple of 2^-149.
+      tolerance[i * n + j] = (k + 1) * EPSILON * size + (1 + k * EPSILON) * inherited + k * 2 ** -149;
+    }
+  }
+  return { shape: [m, n], values, tolerance };
+}

@@ -1,7 +1,8 @@
 import { crossEntropy } from '../autograd';
 import { batchCount, batches } from '../data/batches';
-import { type ClassificationData, selectExamples } from '../data/classification';
+import { type ClassificationData, checkClassification, selectExamples } from '../data/classification';
 import { shiftImages } from '../data/images';
+import { TersorError } from '../errors';
 import { tensor } from '../tensor';
 import type { TrainingTask } from './task';
 
@@ -11,10 +12,26 @@ export interface ClassificationTaskOptions {
   readonly shift?: { readonly height: number; readonly width: number; readonly pixels: number };
 }
 
-/** Training to predict labels: cross-entropy on seeded, shuffled batches. */
+/**
+ * Training to predict labels: cross-entropy on seeded, shuffled batches.
+ *
+ * @throws ERR_TERSOR_DATA for data that cannot be trained on: none, of lengths that do not fit, with NaN or a label out of range;
+ *   ERR_TERSOR_SHAPE when a row is not an image of the size to shift
+ * @example
+ * const data = { inputs: Float32Array.of(0, 1), labels: Int32Array.of(0, 1), features: 1, classes: 2 }
+ * const model = tersor.initialize(tersor.mlp([1, 2])).trainable()
+ * await tersor.fit(model, tersor.classificationTask(data), { epochs: 10 })
+ */
 export function classificationTask(data: ClassificationData, { shift }: ClassificationTaskOptions = {}): TrainingTask {
+  checkClassification(data, 'classificationTask');
+  if (shift !== undefined && shift.height * shift.width !== data.features) {
+    throw new TersorError(
+      'ERR_TERSOR_SHAPE',
+      `expected images of ${data.features} pixels, got ${shift.height} x ${shift.width}, at shift of classificationTask`,
+    );
+  }
   const count = data.labels.length;
-  const orderOf = cachedByKey((key: EpochKey) => batches(count, key));
+  const orderOf = rememberingLast((key: EpochKey) => batches(count, key));
   return {
     stepsPerEpoch: (batchSize) => batchCount(count, batchSize),
     batch(step, { batchSize, seed }) {
@@ -38,7 +55,7 @@ interface EpochKey {
 }
 
 /** Remembers the last result: the steps of an epoch share its order. */
-function cachedByKey<R>(compute: (key: EpochKey) => R): (key: EpochKey) => R {
+function rememberingLast<R>(compute: (key: EpochKey) => R): (key: EpochKey) => R {
   let last: { id: string; result: R } | undefined;
   return (key) => {
     const id = JSON.stringify(key);

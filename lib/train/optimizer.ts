@@ -1,3 +1,4 @@
+import { TersorError } from '../errors';
 import { native } from '../native';
 import { keep, type Tensor, zeros } from '../tensor';
 
@@ -6,6 +7,7 @@ export interface Optimizer {
   /**
    * @param gradients one per parameter, in their order
    * @param step 1-based number of this update
+   * @throws ERR_TERSOR_SHAPE for another number of gradients; ERR_TERSOR_INVALID_ARGUMENT for an option or a rate out of its range
    */
   update(gradients: readonly Tensor[], learningRate: number, step: number): void;
   /** Tensors that a checkpoint must hold, by name. */
@@ -16,7 +18,7 @@ export interface Optimizer {
 
 /** Options of {@link sgd}. */
 export interface SgdOptions {
-  /** Share of the last update that is added to the next, 0..1. Default 0. */
+  /** Share of the last update that is added to the next, 0 ≤ momentum < 1. Default 0. */
   readonly momentum?: number;
   /** L2 penalty added to the gradient. Default 0. */
   readonly weightDecay?: number;
@@ -24,18 +26,28 @@ export interface SgdOptions {
   readonly nesterov?: boolean;
 }
 
-/** Stochastic gradient descent, with momentum when asked; PyTorch's update rule. */
+/**
+ * Stochastic gradient descent, with momentum when asked; PyTorch's update rule.
+ *
+ * @throws ERR_TERSOR_INVALID_ARGUMENT for nesterov without momentum
+ * @example
+ * const w = tersor.tensor([1, 2]), optimizer = tersor.sgd([w])
+ * optimizer.update([tersor.tensor([10, 10])], 0.1, 1)
+ * console.log(w.toArray()) // 0, 1
+ */
 export function sgd(
   parameters: readonly Tensor[],
   { momentum = 0, weightDecay = 0, nesterov = false }: SgdOptions = {},
 ): Optimizer {
+  if (nesterov && momentum === 0) {
+    throw new TersorError('ERR_TERSOR_INVALID_ARGUMENT', 'expected a momentum above 0 with nesterov, got 0, at sgd');
+  }
   const velocities = momentum === 0 ? [] : zerosLike(parameters);
   return {
     update(gradients, learningRate) {
-      parameters.forEach((parameter, i) => {
+      forEachPair(parameters, gradients, (parameter, gradient, i) => {
         const velocity = velocities[i]?.handle ?? null;
-        const gradient = (gradients[i] as Tensor).handle;
-        native.sgdStep(parameter.handle, gradient, velocity, learningRate, momentum, weightDecay, nesterov);
+        native.sgdStep(parameter.handle, gradient.handle, velocity, learningRate, momentum, weightDecay, nesterov);
       });
     },
     state: () => numbered('velocity', velocities),
@@ -54,7 +66,7 @@ export interface AdamOptions {
   readonly decoupled?: boolean;
 }
 
-/** Adam (Kingma and Ba 2015) and AdamW. */
+/** Adam (Kingma and Ba 2015) and AdamW; PyTorch's update rules. */
 export function adam(
   parameters: readonly Tensor[],
   { beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8, weightDecay = 0, decoupled = false }: AdamOptions = {},
@@ -63,10 +75,10 @@ export function adam(
   const second = zerosLike(parameters);
   return {
     update(gradients, learningRate, step) {
-      parameters.forEach((parameter, i) => {
+      forEachPair(parameters, gradients, (parameter, gradient, i) => {
         native.adamStep(
           parameter.handle,
-          (gradients[i] as Tensor).handle,
+          gradient.handle,
           (first[i] as Tensor).handle,
           (second[i] as Tensor).handle,
           learningRate,
@@ -82,6 +94,22 @@ export function adam(
     state: () => new Map([...numbered('first', first), ...numbered('second', second)]),
     dispose: () => disposeAll([...first, ...second]),
   };
+}
+
+function forEachPair(
+  parameters: readonly Tensor[],
+  gradients: readonly Tensor[],
+  update: (parameter: Tensor, gradient: Tensor, i: number) => void,
+): void {
+  if (gradients.length !== parameters.length) {
+    throw new TersorError(
+      'ERR_TERSOR_SHAPE',
+      `expected ${parameters.length} gradients, one per parameter, got ${gradients.length}, at update`,
+    );
+  }
+  parameters.forEach((parameter, i) => {
+    update(parameter, gradients[i] as Tensor, i);
+  });
 }
 
 function zerosLike(parameters: readonly Tensor[]): Tensor[] {

@@ -1,0 +1,62 @@
+import { TersorError } from '../errors';
+import type { LearningRateSchedule } from './schedule';
+
+/** What decides the numbers of a training run, beside model, data and objective. */
+export interface TrainingSettings {
+  /** Passes over the data, at least 1. */
+  readonly epochs: number;
+  /** Examples per step. Default 32. */
+  readonly batchSize?: number | undefined;
+  /** Default 'adam'. */
+  readonly optimizer?: 'adam' | 'sgd' | undefined;
+  /** Learning rate of the first step, above 0. Default 1e-3. */
+  readonly learningRate?: number | undefined;
+  /** How the learning rate goes on from there. Default 'cosine'. */
+  readonly lrSchedule?: LearningRateSchedule | undefined;
+  /** Share of the last update that is added to the next, 0 ≤ momentum < 1; only with 'sgd'. Default 0. */
+  readonly momentum?: number | undefined;
+  /** L2 penalty added to the gradient, at least 0. Default 0. */
+  readonly weightDecay?: number | undefined;
+  /** Of the batches' order and the augmentation. Default 0. */
+  readonly seed?: number | undefined;
+}
+
+/** Settings with nothing left open. */
+export type CompleteSettings = { readonly [K in keyof TrainingSettings]-?: Exclude<TrainingSettings[K], undefined> };
+
+/**
+ * Fills in the defaults.
+ *
+ * @throws ERR_TERSOR_INVALID_ARGUMENT naming the option that cannot be used
+ */
+export function completeSettings(given: TrainingSettings): CompleteSettings {
+  const {
+    epochs,
+    batchSize = 32,
+    optimizer = 'adam',
+    learningRate = 1e-3,
+    lrSchedule = 'cosine',
+    momentum = 0,
+    weightDecay = 0,
+    seed = 0,
+  } = given;
+  check(isCount(epochs), 'a whole number of at least 1', epochs, 'epochs');
+  check(isCount(batchSize), 'a whole number of at least 1', batchSize, 'batchSize');
+  check(['adam', 'sgd'].includes(optimizer), "'adam' or 'sgd'", optimizer, 'optimizer');
+  check(learningRate > 0 && Number.isFinite(learningRate), 'a finite number above 0', learningRate, 'learningRate');
+  check(['cosine', 'constant'].includes(lrSchedule), "'cosine' or 'constant'", lrSchedule, 'lrSchedule');
+  check(momentum >= 0 && momentum < 1, 'a number in [0, 1)', momentum, 'momentum');
+  check(momentum === 0 || optimizer === 'sgd', "0 with optimizer 'adam'", momentum, 'momentum');
+  check(weightDecay >= 0 && Number.isFinite(weightDecay), 'a finite number of at least 0', weightDecay, 'weightDecay');
+  check(Number.isSafeInteger(seed) && seed >= 0, 'a whole number of at least 0', seed, 'seed');
+  return { epochs, batchSize, optimizer, learningRate, lrSchedule, momentum, weightDecay, seed };
+}
+
+function isCount(value: number): boolean {
+  return Number.isSafeInteger(value) && value >= 1;
+}
+
+function check(holds: boolean, expected: string, got: unknown, option: string): void {
+  if (holds) return;
+  throw new TersorError('ERR_TERSOR_INVALID_ARGUMENT', `expected ${expected}, got ${String(got)}, at ${option}`);
+}

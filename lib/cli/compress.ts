@@ -101,7 +101,7 @@ function checkFolder(folder: string, { resume, force }: CompressOptions): void {
   if (!names.includes(JOURNAL_FOLDER)) {
     throw new TersorError(
       'ERR_TERSOR_INVALID_ARGUMENT',
-      `expected an interrupted run (a journal) to resume, got ${got}, at ${folder}`,
+      `expected an interrupted run to resume, got ${got}, at ${folder}`,
     );
   }
 }

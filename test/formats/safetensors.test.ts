@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect } from 'chai';
 import fc from 'fast-check';
@@ -10,7 +10,8 @@ import {
   type TensorEntry,
   writeSafetensors,
 } from '../../lib/formats/safetensors';
-import { errorOf, root, temporaryFolder } from './files';
+import { withShared } from '../support/shared';
+import { errorOf, temporaryFolder } from './files';
 
 /** Bytes of an element, from the format's specification. */
 const SIZES: Record<SafetensorsDType, number> = {
@@ -342,22 +343,18 @@ describe('safetensors', () => {
   });
 
   describe('files made by others', () => {
-    const shared = path.join(root, '..', 'shared');
-    const files: [name: string, weight: string, dtype: string, shape: number[]][] = [
-      ['data/ncf-ml-1m/gmf.safetensors', 'item_embedding.weight', 'F32', [3706, 8]],
-      ['vectors/torch.safetensors', 'block.x', 'F32', [2, 7, 24]],
-      ['vectors/layer-256.safetensors', 'hessian_heldout', 'F32', [256, 256]],
+    const files: [folder: string, name: string, tensor: string, shape: number[]][] = [
+      ['data/ncf-ml-1m', 'gmf.safetensors', 'item_embedding.weight', [3706, 8]],
+      ['vectors', 'torch.safetensors', 'block.x', [2, 7, 24]],
+      ['vectors', 'layer-256.safetensors', 'hessian_heldout', [256, 256]],
     ];
-    if (!existsSync(shared)) console.log('      (not run: ../shared, which holds models made by others, is absent)');
-    else {
-      for (const [name, weight, dtype, shape] of files) {
+    for (const [folder, name, tensor, shape] of files) {
+      withShared([...folder.split('/'), name], (shared) => {
         it(`reads ${name} and writes the same tensors back`, () => {
-          const original = readSafetensors(path.join(shared, name));
-          expect(original.tensors.get(weight))
-            .to.include({ dtype })
-            .and.to.have.property('shape')
-            .that.deep.equals(shape);
-          const values = new Float32Array((original.tensors.get(weight) as TensorEntry).data.buffer);
+          const original = readSafetensors(shared);
+          const { dtype, shape: found, data } = original.tensors.get(tensor) as TensorEntry;
+          expect({ dtype, shape: found }).to.deep.equal({ dtype: 'F32', shape });
+          const values = new Float32Array(data.buffer);
           expect(values.every(Number.isFinite)).to.equal(true);
           expect(values.some((value) => value !== 0)).to.equal(true);
           writeSafetensors(file, original.tensors, original.metadata);
@@ -366,7 +363,7 @@ describe('safetensors', () => {
           expect(copy.tensors.size).to.equal(original.tensors.size);
           for (const [key, entry] of original.tensors) expect({ ...copy.tensors.get(key) }).to.deep.equal({ ...entry });
         });
-      }
+      });
     }
   });
 });

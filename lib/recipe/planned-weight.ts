@@ -3,7 +3,7 @@ import { largestRank } from '../compress/factorize/svd';
 import { TersorError } from '../errors';
 import type { WeightRole } from '../models';
 import { LowRank, type QuantizationScheme, type Weight } from '../weights';
-import { assertIntegerProduct, assertIntegerScheme } from '../weights/scheme';
+import { assertPackable, type Compression } from '../weights/trainable';
 import type { FactorizeStep, QuantizeStep, Step } from './schema';
 
 /** A weight as the steps so far leave it. */
@@ -14,12 +14,8 @@ export interface PlannedWeight {
   readonly matrices: readonly PlannedMatrix[];
 }
 
-interface PlannedMatrix {
+interface PlannedMatrix extends Compression {
   readonly shape: readonly number[];
-  readonly sparse: boolean;
-  readonly scheme: QuantizationScheme | null;
-  /** Its inputs are quantized. */
-  readonly integer: boolean;
 }
 
 /** Starts from what a weight is. */
@@ -33,7 +29,7 @@ export function plannedWeight(role: WeightRole, weight: Weight): PlannedWeight {
  * @throws ERR_TERSOR_UNSUPPORTED or ERR_TERSOR_OUT_OF_RANGE when the step cannot be applied to what the weight is by then
  */
 export function planWeight(weight: PlannedWeight, step: Step): PlannedWeight {
-  if ('prune' in step) return { ...weight, matrices: weight.matrices.map(pruned) };
+  if ('prune' in step) return changed(weight, { masked: true });
   if ('quantize' in step) return quantized(weight, step.quantize);
   if ('factorize' in step) return factorized(weight, step.factorize);
   return weight;
@@ -44,34 +40,30 @@ export function schemeOf({ bits, scheme, granularity, groupSize }: QuantizeStep)
   return { bits, scheme, granularity, ...(groupSize === undefined ? {} : { groupSize }) };
 }
 
-function pruned(matrix: PlannedMatrix): PlannedMatrix {
-  if (matrix.scheme !== null) assertIntegerScheme(matrix.scheme, 'a sparse weight');
-  return { ...matrix, sparse: true };
+function changed(weight: PlannedWeight, change: Partial<Compression>): PlannedWeight {
+  const matrices = weight.matrices.map((matrix) => ({ ...matrix, ...change }));
+  for (const matrix of matrices) assertPackable(matrix.shape, matrix);
+  return { ...weight, matrices };
 }
 
 function quantized(weight: PlannedWeight, step: QuantizeStep): PlannedWeight {
-  if (step.activations !== undefined && weight.role === 'embedding') {
+  const scheme = schemeOf(step);
+  if (step.activations === undefined) return changed(weight, { scheme });
+  if (weight.role === 'embedding') {
     throw new TersorError(
       'ERR_TERSOR_UNSUPPORTED',
       'expected no activations beside an embedding table, whose rows are looked up, not multiplied; got activations',
     );
   }
-  const scheme = schemeOf(step);
-  const matrices = weight.matrices.map((matrix) => {
-    const integer = matrix.integer || step.activations !== undefined;
-    if (matrix.sparse) assertIntegerScheme(scheme, 'a sparse weight');
-    if (integer) assertIntegerProduct(scheme, matrix.shape);
-    return { ...matrix, scheme, integer };
-  });
-  return { ...weight, matrices };
+  return changed(weight, { scheme, inputs: true });
 }
 
 function factorized({ role, shape, matrices }: PlannedWeight, { rank }: FactorizeStep): PlannedWeight {
-  const already = matrices.length > 1 ? 'low-rank' : matrices.some(({ sparse }) => sparse) ? 'sparse' : 'quantized';
-  if (matrices.length > 1 || matrices.some(({ sparse, scheme }) => sparse || scheme !== null)) {
+  const kind = kindOf(matrices);
+  if (kind !== 'dense') {
     throw new TersorError(
       'ERR_TERSOR_UNSUPPORTED',
-      `expected a dense weight to factorize, got a ${already} one: factorize before other steps`,
+      `expected a dense weight to factorize, got a ${kind} one: factorize before other steps`,
     );
   }
   const [rows, columns] = shape as readonly [number, number];
@@ -88,8 +80,14 @@ function factorized({ role, shape, matrices }: PlannedWeight, { rank }: Factoriz
   return { role, shape, matrices: [dense([rows, inner]), dense([inner, columns])] };
 }
 
+function kindOf(matrices: readonly PlannedMatrix[]): Weight['kind'] {
+  if (matrices.length > 1) return 'low-rank';
+  if (matrices.some(({ masked }) => masked)) return 'sparse';
+  return matrices.some(({ scheme }) => scheme !== null) ? 'quantized' : 'dense';
+}
+
 function dense(shape: readonly number[]): PlannedMatrix {
-  return { shape, sparse: false, scheme: null, integer: false };
+  return { shape, masked: false, scheme: null, inputs: false };
 }
 
 function matricesOf(weight: Weight): PlannedMatrix[] {
@@ -97,7 +95,6 @@ function matricesOf(weight: Weight): PlannedMatrix[] {
   if (weight.kind === 'dense') return [dense(weight.shape)];
   const { descriptor } = weight.store();
   const { scheme, input } = descriptor === null || descriptor.kind === 'low-rank' ? {} : descriptor;
-  return [
-    { shape: weight.shape, sparse: weight.kind === 'sparse', scheme: scheme ?? null, integer: input !== undefined },
-  ];
+  const { shape, kind } = weight;
+  return [{ shape, masked: kind === 'sparse', scheme: scheme ?? null, inputs: input !== undefined }];
 }

@@ -154,13 +154,14 @@ export class TrainableMatrix implements TrainableWeight {
 }
 
 /** What a packed weight would have to be. */
-interface Compression {
+export interface Compression {
   readonly masked: boolean;
   readonly scheme: QuantizationScheme | null;
   readonly inputs: boolean;
 }
 
-function assertPackable(shape: readonly number[], { masked, scheme, inputs }: Compression): void {
+/** @throws ERR_TERSOR_UNSUPPORTED for a combination that no packed weight has; ERR_TERSOR_INVALID_ARGUMENT; ERR_TERSOR_SHAPE */
+export function assertPackable(shape: readonly number[], { masked, scheme, inputs }: Compression): void {
   if (scheme !== null) assertScheme(scheme, shape);
   if (masked) assertMatrix(shape, 'a weight to prune');
   if (masked && scheme !== null) assertIntegerScheme(scheme, 'a sparse weight');

@@ -2,7 +2,7 @@ import { TersorError } from '../../errors';
 import { empty, runAsync, type Tensor, tensor } from '../../tensor';
 import { Dense, LowRank } from '../../weights';
 
-/** How small the factors are to be: a rank, or the share of Σσ² that must stay. */
+/** How small the factors are to be: a rank, or the share of Σσ² that must stay (above 0, up to 1: exact up to rounding). */
 export type RankTarget = { readonly rank: number } | { readonly energy: number };
 
 /** A singular value decomposition w = u · diag(s) · vt, k = min(rows, columns). */
@@ -65,7 +65,7 @@ export async function truncatedSvd(
   else checkEnergy(target.energy, limit, where);
   const { u, s, vt } = await svd(w, options);
   try {
-    const rank = 'rank' in target ? target.rank : rankForEnergy(s, target.energy);
+    const rank = 'rank' in target ? target.rank : rankForEnergy(significant(s, rows, columns), target.energy);
     checkRank(rank, limit, 'rank' in target ? where : `energy ${target.energy} of ${where}`);
     const roots = s.slice(0, rank).map(Math.sqrt);
     return new LowRank(new Dense(scaledColumns(u, roots)), new Dense(scaledRows(vt, roots)));
@@ -78,6 +78,12 @@ export async function truncatedSvd(
 /** Largest rank at which two factors hold fewer numbers than the matrix; 0 when there is none. */
 export function largestRank(rows: number, columns: number): number {
   return rows * columns === 0 ? 0 : Math.ceil((rows * columns) / (rows + columns)) - 1;
+}
+
+/** Singular values that are not mere rounding: those above σ₁ · max(rows, columns) · ε, the usual bound of a numerical rank. */
+function significant(s: Float32Array, rows: number, columns: number): Float32Array {
+  const noise = (s[0] ?? 0) * Math.max(rows, columns) * 2 ** -23;
+  return s.filter((value) => value > noise);
 }
 
 /** Smallest rank whose singular values hold the given share of Σσ². */
@@ -100,7 +106,10 @@ function checkRank(rank: number, limit: number, where: string): void {
 
 function checkEnergy(energy: number, limit: number, where: string): void {
   if (!(energy > 0 && energy <= 1)) {
-    throw new TersorError('ERR_TERSOR_OUT_OF_RANGE', `expected an energy above 0 and up to 1, got ${energy}, at ${where}`);
+    throw new TersorError(
+      'ERR_TERSOR_OUT_OF_RANGE',
+      `expected an energy above 0 and up to 1, got ${energy}, at ${where}`,
+    );
   }
   checkRank(1, limit, where);
 }

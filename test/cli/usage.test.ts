@@ -126,6 +126,19 @@ describe('tersor', () => {
     }
   });
 
+  it('ends at once at the second Ctrl-C, even when something keeps it alive', async () => {
+    const alive = path.join(folder, 'alive.cjs');
+    writeFileSync(alive, 'setInterval(() => {}, 1000);');
+    const { code, signal } = await tersor(['devices'], {
+      env: { NODE_OPTIONS: `--require ${alive}` },
+      onStart: (child) => {
+        child.stdout?.once('data', () => child.kill('SIGINT'));
+        child.stderr?.once('data', () => child.kill('SIGINT'));
+      },
+    });
+    expect({ code, signal }).to.deep.equal({ code: null, signal: 'SIGINT' });
+  });
+
   it('devices names the processor, and for every operation one kernel in use and why the others are not', async () => {
     const { code, stdout, stderr } = await tersor(['devices', '--json'], { env: { TERSOR_ISA: 'scalar' } });
     expect({ code, stderr }).to.deep.equal({ code: 0, stderr: '' });

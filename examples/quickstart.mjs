@@ -78,10 +78,14 @@ function compareWithControl() {
   const control = last('dense-control');
   for (const variant of ['prune-int8', 'svd-int8']) {
     const { stage, metrics } = last(variant);
-    const { difference, low, high } = tersor.pairedBootstrap(metrics[0].values, control.metrics[0].values, { seed: SEED });
+    const { difference, low, high } = tersor.pairedBootstrap(metrics[0].values, control.metrics[0].values, {
+      seed: SEED,
+    });
     const points = [difference, low, high].map((value) => (100 * value).toFixed(2));
     const ratio = report.baseline.bytes / stage.bytes;
-    console.log(`${variant}: ${ratio.toFixed(1)}x smaller; ${points[0]} [${points[1]}, ${points[2]}] points against the dense control`);
+    console.log(
+      `${variant}: ${ratio.toFixed(1)}x smaller; ${points[0]} [${points[1]}, ${points[2]}] points against the dense control`,
+    );
   }
 }
 

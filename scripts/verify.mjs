@@ -51,7 +51,13 @@ function mocha(args, env = {}) {
   try {
     const { status } = spawnSync(
       process.execPath,
-      [path.join(root, 'node_modules/mocha/bin/mocha.js'), '--reporter', 'scripts/mocha-reporter.cjs', ...args],
+      [
+        path.join(root, 'node_modules/mocha/bin/mocha.js'),
+        '--forbid-only',
+        '--reporter',
+        'scripts/mocha-reporter.cjs',
+        ...args,
+      ],
       { cwd: root, stdio: 'inherit', env: { ...process.env, ...env, TERSOR_TEST_COUNTS: counts } },
     );
     // Mocha that crashed or loaded nothing leaves no counts or a bad exit; both are a failure.
@@ -81,7 +87,7 @@ try {
   process.exit(1);
 }
 
-await check('lint and format', 'biome', ['ci', '--error-on-warnings', '.']);
+await check('lint and format', 'biome', ['ci', '--colors=off', '--error-on-warnings', '.']);
 await check('types: lib', 'tsc', ['--noEmit']);
 await check('types: test', 'tsc', ['-p', 'test']);
 await check('types: scripts', 'tsc', ['-p', 'scripts']);

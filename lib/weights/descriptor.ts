@@ -1,8 +1,5 @@
 import { z } from 'zod';
-
-/** Range of the normal numbers of f32. */
-export const SMALLEST_NORMAL = 2 ** -126;
-const LARGEST = 2 ** 128 - 2 ** 104;
+import { LARGEST, SMALLEST_NORMAL } from './f32';
 
 /** Ids of rows and columns are int32. */
 const count = z.number().int().nonnegative();

@@ -2,7 +2,7 @@ import { fakeQuantize } from '../autograd';
 import { TersorError } from '../errors';
 import { native } from '../native';
 import { type Affine, affineArguments, empty, full, keep, type Tensor, tensor, tidy } from '../tensor';
-import { SMALLEST_NORMAL } from './descriptor';
+import { LARGEST, SMALLEST_NORMAL } from './f32';
 import { roundHalfEven } from './scheme';
 
 const CODES = 255;
@@ -74,7 +74,11 @@ export class InputObserver {
 
   /** Continues from parameters that were chosen before. */
   static of({ scale, zeroPoint }: InputQuantization): InputObserver {
-    return new InputObserver(DEFAULT_OBSERVER, [-zeroPoint * scale, (CODES - zeroPoint) * scale]);
+    // The outermost codes of a range that fills f32 stand for numbers beyond it.
+    const bounds = [-zeroPoint * scale, (CODES - zeroPoint) * scale].map((bound) =>
+      Math.min(Math.max(bound, -LARGEST), LARGEST),
+    );
+    return new InputObserver(DEFAULT_OBSERVER, bounds as [number, number]);
   }
 
   /** @throws ERR_TERSOR_INVALID_ARGUMENT before anything was observed */

@@ -70,8 +70,8 @@ export function assertIntegerScheme(
   );
 }
 
-/** The longest sum of uint8 by int8 products that always fits 32 bits. */
-const LONGEST_INTEGER_SUM = Math.floor((2 ** 31 - 1) / (255 * 128));
+/** The longest sum of uint8 by int8 products that the kernels add in 32 bits. */
+const LONGEST_INTEGER_SUM = 65_792;
 
 /**
  * Checks that the integer kernels can multiply a weight with quantized inputs.

@@ -1,0 +1,119 @@
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { expect } from 'chai';
+import { magnitudeMask, truncatedSvd } from '../../lib/compress';
+import { readSafetensors } from '../../lib/formats/safetensors';
+import { type Tensor, tensor, tidy } from '../../lib/tensor';
+import { type QuantizationScheme, quantizeMatrix, type Sparse, TrainableMatrix } from '../../lib/weights';
+import { withShared } from '../support/shared';
+
+/** A layer, the second moments of its inputs, and the relative output error √(tr(E H Eᵀ) / tr(W H Wᵀ)) that others reach on it. */
+interface Layer {
+  readonly weight: Tensor;
+  readonly hessians: Readonly<Record<'calibration' | 'heldout', Float32Array>>;
+  readonly results: Readonly<Record<string, { calibration: number; heldout: number }>>;
+}
+
+const SIZE = 256;
+
+function readLayer(file: string): Layer {
+  const { tensors } = readSafetensors(file);
+  const numbers = (name: string) =>
+    new Float32Array((tensors.get(name)?.data ?? new Uint8Array()).buffer as ArrayBuffer);
+  const json = readFileSync(path.join(path.dirname(file), 'layer-256.json'), 'utf8');
+  return {
+    weight: tensor(numbers('weight'), [SIZE, SIZE]),
+    hessians: { calibration: numbers('hessian'), heldout: numbers('hessian_heldout') },
+    results: (JSON.parse(json) as Pick<Layer, 'results'>).results,
+  };
+}
+
+/** tr(E H Eᵀ) for the rows of E. */
+function energy(e: Float64Array, hessian: Float32Array): number {
+  let sum = 0;
+  for (let at = 0; at < e.length; at += SIZE) {
+    for (let i = 0; i < SIZE; i++) {
+      let product = 0;
+      for (let j = 0; j < SIZE; j++) product += (hessian[i * SIZE + j] as number) * (e[at + j] as number);
+      sum += (e[at + i] as number) * product;
+    }
+  }
+  return sum;
+}
+
+function expectNoWorse(layer: Layer, name: string, compressed: Float32Array): void {
+  const reference = layer.results[name];
+  if (reference === undefined) throw new Error(`expected a golden value '${name}', got none`);
+  const w = Float64Array.from(layer.weight.toArray() as Float32Array);
+  const error = w.map((value, i) => (compressed[i] as number) - value);
+  for (const set of ['calibration', 'heldout'] as const) {
+    const hessian = layer.hessians[set];
+    const relative = Math.sqrt(energy(error, hessian) / energy(w, hessian));
+    expect(relative, `${name}, ${set}`).to.be.at.most(1.01 * reference[set]);
+  }
+}
+
+/** The fraction of the smallest elements gone, in float64. */
+function prunedInFloat64(w: Float32Array, sparsity: number): Float32Array {
+  const sizes = Float64Array.from(w, Math.abs).sort();
+  const threshold = sizes[Math.round(sparsity * w.length) - 1] as number;
+  return w.map((value) => (Math.abs(value) > threshold ? value : 0));
+}
+
+describe('a layer whose golden errors come from independent software', () => {
+  const schemes: Record<string, QuantizationScheme> = {
+    'rtn-4bit-g128-asym': { bits: 4, scheme: 'asymmetric', granularity: 'group', groupSize: 128 },
+    'rtn-4bit-g32-asym': { bits: 4, scheme: 'asymmetric', granularity: 'group', groupSize: 32 },
+    'rtn-3bit-g32-asym': { bits: 3, scheme: 'asymmetric', granularity: 'group', groupSize: 32 },
+    'rtn-8bit-channel-sym': { bits: 8, scheme: 'symmetric', granularity: 'channel' },
+    'rtn-4bit-channel-sym': { bits: 4, scheme: 'symmetric', granularity: 'channel' },
+  };
+  for (const [name, scheme] of Object.entries(schemes)) {
+    it(`rounds no worse: ${name}`, () => {
+      withLayer((layer) => {
+        const packed = quantizeMatrix(layer.weight, scheme);
+        expectNoWorse(layer, name, packed.dense().toArray() as Float32Array);
+        packed.dispose();
+      });
+    });
+  }
+
+  for (const sparsity of [0.5, 0.75]) {
+    it(`prunes as float64 does: ${sparsity}`, () => {
+      withLayer((layer) => {
+        const matrix = new TrainableMatrix({ latent: layer.weight.clone() });
+        matrix.prune(magnitudeMask(layer.weight, { sparsity }));
+        const packed = matrix.pack() as Sparse;
+        const pruned = packed.dense().toArray() as Float32Array;
+        expect(pruned).to.deep.equal(prunedInFloat64(layer.weight.toArray() as Float32Array, sparsity));
+        expect(packed.nonzeros()).to.equal(SIZE * SIZE * (1 - sparsity));
+        packed.dispose();
+        matrix.dispose();
+      });
+    });
+  }
+
+  for (const rank of [16, 64]) {
+    it(`truncates no worse: svd-rank${rank}`, async () => {
+      let done: Promise<void> | undefined;
+      withShared(['vectors', 'layer-256.safetensors'], (file) => {
+        done = (async () => {
+          const layer = readLayer(file);
+          const factors = await truncatedSvd(layer.weight, { rank });
+          expectNoWorse(
+            layer,
+            `svd-rank${rank}`,
+            tidy(() => factors.dense().toArray() as Float32Array),
+          );
+          factors.dispose();
+          layer.weight.dispose();
+        })();
+      });
+      await done;
+    });
+  }
+});
+
+function withLayer(check: (layer: Layer) => void): void {
+  withShared(['vectors', 'layer-256.safetensors'], (file) => tidy(() => check(readLayer(file))));
+}

@@ -1,0 +1,182 @@
+import { expect } from 'chai';
+import fc from 'fast-check';
+import { philox } from '../../lib/random';
+import { full, type Tensor, tensor, tidy } from '../../lib/tensor';
+import { type ObserverOptions, type QuantizationScheme, TrainableMatrix } from '../../lib/weights';
+import { InputObserver, InputQuantizer, inputQuantizationFor } from '../../lib/weights/input';
+import { expectClose, expectSameBits } from '../support/close';
+import { inputCode } from './reference';
+
+const INT8: QuantizationScheme = { bits: 8, scheme: 'symmetric', granularity: 'channel' };
+const EMA: ObserverOptions = { observer: 'ema', momentum: 0.9 };
+const WIDEST: ObserverOptions = { observer: 'min-max', momentum: 0.9 };
+
+/** Batches whose range drifts. */
+function batches(): Tensor[] {
+  const random = philox(11);
+  return Array.from({ length: 8 }, (_, i) =>
+    tensor(
+      Float32Array.from({ length: 15 }, () => (1 + i / 4) * (random.uniform() - 0.3)),
+      [3, 5],
+    ),
+  );
+}
+
+function extremes(x: Tensor): [number, number] {
+  const values = x.toArray() as Float32Array;
+  return [Math.min(...values), Math.max(...values)];
+}
+
+describe('input ranges observed in training', () => {
+  it('follow an exponential moving average of the batches, beginning with the first', () => {
+    observe(EMA, (seen, range) => {
+      let expected: [number, number] | undefined;
+      for (const [low, high] of seen) {
+        expected =
+          expected === undefined ? [low, high] : [0.9 * expected[0] + 0.1 * low, 0.9 * expected[1] + 0.1 * high];
+      }
+      expectClose(range, expected ?? [], seen.length * 4 * 2 ** -24, 'moving average');
+    });
+  });
+
+  it('are the widest seen with min-max', () => {
+    observe(WIDEST, (seen, range) => {
+      expect([...range]).to.deep.equal([
+        Math.min(...seen.map(([low]) => low)),
+        Math.max(...seen.map(([, high]) => high)),
+      ]);
+    });
+  });
+
+  it('stay when they are not to follow, and under empty batches', () => {
+    tidy(() => {
+      const observer = new InputObserver(EMA);
+      observer.fakeQuantize(tensor([[-1, 2]]));
+      const range = observer.range.toArray();
+      observer.fakeQuantize(tensor([], [0, 2]));
+      observer.observing = false;
+      observer.fakeQuantize(tensor([[-100, 200]]));
+      expect(observer.range.toArray()).to.deep.equal(range);
+      observer.dispose();
+    });
+  });
+
+  it('refuse to quantize before anything was observed, saying what to do', () => {
+    tidy(() => {
+      const matrix = new TrainableMatrix({ latent: full([2, 3], 1), scheme: INT8 });
+      matrix.quantizeInputs(EMA);
+      matrix.observe(false);
+      for (const act of [() => matrix.pack(), () => matrix.matmul(full([1, 3], 1))]) {
+        expect(act)
+          .to.throw(/calibration or training/)
+          .with.property('code', 'ERR_TERSOR_INVALID_ARGUMENT');
+      }
+      matrix.dispose();
+    });
+  });
+
+  it('refuse NaN and infinity without taking them over', () => {
+    tidy(() => {
+      const observer = new InputObserver(EMA);
+      observer.fakeQuantize(tensor([[-1, 2]]));
+      for (const bad of [Number.NaN, Number.POSITIVE_INFINITY]) {
+        expect(() => observer.fakeQuantize(tensor([[1, bad]])))
+          .to.throw()
+          .with.property('code', 'ERR_TERSOR_NOT_FINITE');
+      }
+      expect([...(observer.range.toArray() as Float32Array)]).to.deep.equal([-1, 2]);
+      observer.dispose();
+    });
+  });
+
+  it('round inputs in training as the packed weight does', () => {
+    tidy(() => {
+      for (const options of [EMA, WIDEST]) {
+        const observer = new InputObserver(options);
+        for (const x of batches()) observer.fakeQuantize(x);
+        observer.observing = false;
+        const packed = new InputQuantizer(observer.quantization());
+        for (const x of batches()) {
+          const codes = packed.quantize(x).toArray() as Uint8Array;
+          expect([...codes]).to.deep.equal(
+            Array.from(x.toArray() as Float32Array, (value) => inputCode(value, packed)),
+          );
+          const rounded = Float32Array.from(codes, (code) => Math.fround(packed.scale * (code - packed.zeroPoint)));
+          expectSameBits(observer.fakeQuantize(x), tensor(rounded, x.shape), options.observer);
+        }
+        packed.dispose();
+        observer.dispose();
+      }
+    });
+  });
+
+  it('survive packing and training again', () => {
+    tidy(() => {
+      const matrix = new TrainableMatrix({ latent: full([2, 5], 0.5), scheme: INT8 });
+      matrix.quantizeInputs(EMA);
+      for (const x of batches()) matrix.matmul(x);
+      const packed = matrix.pack();
+      const again = packed.trainable();
+      for (const each of again.matrices()) each.observe(false);
+      const repacked = again.pack();
+      const inputOf = ({ descriptor }: ReturnType<typeof packed.store>) =>
+        descriptor?.kind === 'quantized' ? descriptor.input : undefined;
+      const [first, second] = [inputOf(packed.store()), inputOf(repacked.store())];
+      expect(second?.zeroPoint).to.equal(first?.zeroPoint);
+      expect(second?.scale).to.be.closeTo(first?.scale ?? 0, 1e-6 * (first?.scale ?? 0));
+      for (const each of [matrix, packed, again, repacked]) each.dispose();
+    });
+  });
+});
+
+describe('the quantization of a range', () => {
+  it('covers it and holds zero exactly, in 256 codes', () => {
+    const bound = fc.double({ min: -1e30, max: 1e30, noNaN: true }).map(Math.fround);
+    fc.assert(
+      fc.property(bound, bound, (a, b) => {
+        const [min, max] = [Math.min(a, b), Math.max(a, b)];
+        const { scale, zeroPoint } = inputQuantizationFor([min, max]);
+        expect(zeroPoint).to.satisfy(Number.isInteger).and.within(0, 255);
+        expect(Math.fround(scale)).to.equal(scale);
+        // Rounding the zero point moves the covered range by up to half a step.
+        expect(-zeroPoint * scale).to.be.at.most(Math.min(min, 0) + 0.5001 * scale);
+        expect((255 - zeroPoint) * scale).to.be.at.least(Math.max(max, 0) - 0.5001 * scale);
+      }),
+      { seed: 5, numRuns: 500 },
+    );
+  });
+
+  it('is usable for no range and for ranges below what the kernels multiply', () => {
+    for (const range of [
+      [0, 0],
+      [-0, 0],
+      [0, 1e-45],
+      [-1e-37, 1e-37],
+      [0, 3.4e38],
+      [-3.4e38, 3.4e38],
+    ] as const) {
+      tidy(() => {
+        const quantization = inputQuantizationFor(range);
+        const matrix = new TrainableMatrix({ latent: full([1, 2], 1), scheme: INT8, input: quantization });
+        matrix.observe(false);
+        const packed = matrix.pack();
+        expect(packed.matmul(tensor([[0, range[1]]])).item(), `${range}`).to.satisfy(Number.isFinite);
+        packed.dispose();
+        matrix.dispose();
+      });
+    }
+  });
+});
+
+function observe(options: ObserverOptions, check: (seen: [number, number][], range: Float32Array) => void): void {
+  tidy(() => {
+    const observer = new InputObserver(options);
+    const seen: [number, number][] = [];
+    for (const x of batches()) {
+      observer.fakeQuantize(x);
+      seen.push(extremes(x));
+    }
+    check(seen, observer.range.toArray() as Float32Array);
+    observer.dispose();
+  });
+}

@@ -24,7 +24,7 @@ export function crossEntropy(logits: Tensor, labels: Tensor): Tensor {
  * @param teacher logits of the same shape; no gradient flows into them
  * @param temperature τ > 0; the factor τ² keeps the gradient's size independent of τ (Hinton, Vinyals and Dean 2015)
  * @returns one element; differentiable in the student
- * @throws ERR_TERSOR_SHAPE, ERR_TERSOR_INVALID_ARGUMENT
+ * @throws ERR_TERSOR_SHAPE; ERR_TERSOR_OUT_OF_RANGE for a temperature of 0 or less
  */
 export function distillation(student: Tensor, teacher: Tensor, temperature: number): Tensor {
   return lossOf(student, (loss, gradient) =>

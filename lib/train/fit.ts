@@ -54,8 +54,8 @@ const YIELD_AFTER_MS = 15;
  * Trains a model in place: seeded batches, gradients, optimizer steps; masks and fake quantization of its weights are kept.
  * The same options give the same bits, for any thread count, interrupted and resumed or not.
  *
- * @throws `signal.reason` when aborted; ERR_TERSOR_INVALID_ARGUMENT for options that cannot be used or a checkpoint of another run;
- *   ERR_TERSOR_CORRUPT_FILE for a broken one; ERR_TERSOR_DATA without examples; ERR_TERSOR_NOT_FINITE when the loss or a weight becomes NaN or
+ * @throws `signal.reason` when aborted; ERR_TERSOR_OUT_OF_RANGE and ERR_TERSOR_INVALID_ARGUMENT for options that cannot be used;
+ *   ERR_TERSOR_INVALID_ARGUMENT for a checkpoint of another run, ERR_TERSOR_CORRUPT_FILE for a broken one; ERR_TERSOR_DATA without examples; ERR_TERSOR_NOT_FINITE when the loss or a weight becomes NaN or
  *   infinite, naming the step
  * @example
  * const student = model.trainable()
@@ -116,7 +116,7 @@ function checkpointInterval(checkpoint: CheckpointOptions | undefined, perEpoch:
   const everySteps = checkpoint?.everySteps ?? perEpoch;
   if (Number.isSafeInteger(everySteps) && everySteps >= 1) return everySteps;
   throw new TersorError(
-    'ERR_TERSOR_INVALID_ARGUMENT',
+    'ERR_TERSOR_OUT_OF_RANGE',
     `expected a whole number of at least 1, got ${everySteps}, at checkpoint.everySteps`,
   );
 }

@@ -7,7 +7,8 @@ export interface Optimizer {
   /**
    * @param gradients one per parameter, in their order
    * @param step 1-based number of this update
-   * @throws ERR_TERSOR_SHAPE for another number of gradients; ERR_TERSOR_INVALID_ARGUMENT for an option or a rate out of its range
+   * @throws ERR_TERSOR_SHAPE for another number of gradients; ERR_TERSOR_OUT_OF_RANGE and ERR_TERSOR_NOT_FINITE for an option, a rate
+   *   or a step outside its range
    */
   update(gradients: readonly Tensor[], learningRate: number, step: number): void;
   /** Tensors that a checkpoint must hold, by name. */

@@ -1,4 +1,4 @@
-import { TersorError } from '../errors';
+import { type ErrorCode, TersorError } from '../errors';
 import type { LearningRateSchedule } from './schedule';
 
 /** What decides the numbers of a training run, beside model, data and objective. */
@@ -27,7 +27,7 @@ export type CompleteSettings = { readonly [K in keyof TrainingSettings]-?: Exclu
 /**
  * Fills in the defaults.
  *
- * @throws ERR_TERSOR_INVALID_ARGUMENT naming the option that cannot be used
+ * @throws ERR_TERSOR_OUT_OF_RANGE, ERR_TERSOR_INVALID_ARGUMENT naming the option that cannot be used
  */
 export function completeSettings(given: TrainingSettings): CompleteSettings {
   const {
@@ -40,15 +40,20 @@ export function completeSettings(given: TrainingSettings): CompleteSettings {
     weightDecay = 0,
     seed = 0,
   } = given;
-  check(isCount(epochs), 'a whole number of at least 1', epochs, 'epochs');
-  check(isCount(batchSize), 'a whole number of at least 1', batchSize, 'batchSize');
+  checkRange(isCount(epochs), 'a whole number of at least 1', epochs, 'epochs');
+  checkRange(isCount(batchSize), 'a whole number of at least 1', batchSize, 'batchSize');
+  checkRange(
+    learningRate > 0 && Number.isFinite(learningRate),
+    'a finite number above 0',
+    learningRate,
+    'learningRate',
+  );
+  checkRange(momentum >= 0 && momentum < 1, 'a number in [0, 1)', momentum, 'momentum');
+  checkRange(weightDecay >= 0 && Number.isFinite(weightDecay), 'a finite number >= 0', weightDecay, 'weightDecay');
+  checkRange(Number.isSafeInteger(seed) && seed >= 0, 'a whole number of at least 0', seed, 'seed');
   check(['adam', 'sgd'].includes(optimizer), "'adam' or 'sgd'", optimizer, 'optimizer');
-  check(learningRate > 0 && Number.isFinite(learningRate), 'a finite number above 0', learningRate, 'learningRate');
   check(['cosine', 'constant'].includes(lrSchedule), "'cosine' or 'constant'", lrSchedule, 'lrSchedule');
-  check(momentum >= 0 && momentum < 1, 'a number in [0, 1)', momentum, 'momentum');
   check(momentum === 0 || optimizer === 'sgd', "0 with optimizer 'adam'", momentum, 'momentum');
-  check(weightDecay >= 0 && Number.isFinite(weightDecay), 'a finite number of at least 0', weightDecay, 'weightDecay');
-  check(Number.isSafeInteger(seed) && seed >= 0, 'a whole number of at least 0', seed, 'seed');
   return { epochs, batchSize, optimizer, learningRate, lrSchedule, momentum, weightDecay, seed };
 }
 
@@ -56,7 +61,16 @@ function isCount(value: number): boolean {
   return Number.isSafeInteger(value) && value >= 1;
 }
 
-function check(holds: boolean, expected: string, got: unknown, option: string): void {
-  if (holds) return;
-  throw new TersorError('ERR_TERSOR_INVALID_ARGUMENT', `expected ${expected}, got ${String(got)}, at ${option}`);
+function checkRange(holds: boolean, expected: string, got: unknown, option: string): void {
+  check(holds, expected, got, option, 'ERR_TERSOR_OUT_OF_RANGE');
+}
+
+function check(
+  holds: boolean,
+  expected: string,
+  got: unknown,
+  option: string,
+  code: ErrorCode = 'ERR_TERSOR_INVALID_ARGUMENT',
+): void {
+  if (!holds) throw new TersorError(code, `expected ${expected}, got ${String(got)}, at ${option}`);
 }

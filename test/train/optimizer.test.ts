@@ -1,0 +1,238 @@
+import { expect } from 'chai';
+import fc from 'fast-check';
+import { crossEntropy, linear } from '../../lib/autograd';
+import { valueAndGradients } from '../../lib/autograd/tape';
+import { TersorError } from '../../lib/errors';
+import { philox } from '../../lib/random';
+import { type Tensor, tensor, tidy, zeros } from '../../lib/tensor';
+import { adam, type Optimizer, sgd } from '../../lib/train';
+import { random64, toTensor } from '../support/array64';
+import { EPSILON, expectClose } from '../support/close';
+import { withShared } from '../support/shared';
+import { readVectors } from '../support/vectors';
+import { expectNoLeaks } from '../tensor/leaks';
+
+type Update = (parameter: number, gradient: number, step: number) => number;
+
+/** One number's updates by SGD, in float64. */
+function sgd64(learningRate: number, { momentum = 0, weightDecay = 0, nesterov = false }): Update {
+  let velocity = 0;
+  return (p, gradient) => {
+    const g = gradient + weightDecay * p;
+    velocity = momentum * velocity + g;
+    return p - learningRate * (nesterov ? g + momentum * velocity : velocity);
+  };
+}
+
+/** One number's updates by Adam or AdamW, in float64. */
+function adam64(
+  learningRate: number,
+  { beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8, weightDecay = 0, decoupled = false },
+): Update {
+  let first = 0;
+  let second = 0;
+  return (p, gradient, step) => {
+    const g = gradient + (decoupled ? 0 : weightDecay * p);
+    first = beta1 * first + (1 - beta1) * g;
+    second = beta2 * second + (1 - beta2) * g * g;
+    const direction = first / (1 - beta1 ** step) / (Math.sqrt(second / (1 - beta2 ** step)) + epsilon);
+    return p - learningRate * (direction + (decoupled ? weightDecay * p : 0));
+  };
+}
+
+const RATE = 0.05;
+const STEPS = 5;
+
+const rules: [name: string, make: (parameters: Tensor[]) => Optimizer, make64: () => Update][] = [
+  ['sgd', (p) => sgd(p), () => sgd64(RATE, {})],
+  ['sgd with weight decay', (p) => sgd(p, { weightDecay: 0.1 }), () => sgd64(RATE, { weightDecay: 0.1 })],
+  ...[{ momentum: 0.9 }, { momentum: 0.9, weightDecay: 0.1 }, { momentum: 0.9, weightDecay: 0.1, nesterov: true }].map(
+    (options): (typeof rules)[number] => [
+      `sgd ${JSON.stringify(options)}`,
+      (p) => sgd(p, options),
+      () => sgd64(RATE, options),
+    ],
+  ),
+  ...[{}, { weightDecay: 0.1 }, { weightDecay: 0.1, decoupled: true }, { beta1: 0, beta2: 0.5, epsilon: 0.1 }].map(
+    (options): (typeof rules)[number] => [
+      `adam ${JSON.stringify(options)}`,
+      (p) => adam(p, options),
+      () => adam64(RATE, options),
+    ],
+  ),
+];
+
+const curves: [name: string, make: (parameters: Tensor[]) => Optimizer, learningRate: number][] = [
+  ['sgd-momentum0.9-nesterov-wd0.01-lr0.1', (p) => sgd(p, { momentum: 0.9, nesterov: true, weightDecay: 0.01 }), 0.1],
+  ['adam-lr0.01', (p) => adam(p), 0.01],
+  ['adamw-lr0.01-wd0.1', (p) => adam(p, { weightDecay: 0.1, decoupled: true }), 0.01],
+];
+
+describe('optimizers', () => {
+  expectNoLeaks();
+
+  for (const [name, make, make64] of rules) {
+    it(`${name}: follows the rule in float64 over ${STEPS} steps`, () => {
+      const dimension = fc.integer({ min: 1, max: 20 });
+      fc.assert(
+        fc.property(dimension, dimension, fc.nat(), (rows, columns, seed) => {
+          const random = philox(seed);
+          // Of two shapes, so that a mix-up of their states shows.
+          const start = [random64([rows, columns], random), random64([columns], random)];
+          const expected = start.map(({ data }) => [...data]);
+          const updates = start.map(({ data }) => [...data].map(make64));
+          tidy(() => {
+            const parameters = start.map(toTensor);
+            const optimizer = make(parameters);
+            for (let step = 1; step <= STEPS; step++) {
+              const gradients = start.map(({ shape }) => random64(shape, random));
+              optimizer.update(gradients.map(toTensor), RATE, step);
+              expected.forEach((values, k) => {
+                values.forEach((value, i) => {
+                  values[i] = updates[k]?.[i]?.(value, gradients[k]?.data[i] as number, step) as number;
+                });
+              });
+            }
+            optimizer.dispose();
+            // A step moves a number by at most some 40 learning rates; 30 roundings each on the way.
+            parameters.forEach((parameter, k) => {
+              expectClose(parameter, expected[k] as number[], STEPS * 30 * EPSILON * (2 + 40 * RATE), `parameter ${k}`);
+            });
+          });
+        }),
+        { numRuns: 10 },
+      );
+    });
+  }
+
+  for (const [name, make, learningRate] of curves) {
+    it(`${name}: has the loss curve of PyTorch`, () => {
+      withShared(['vectors', 'torch.safetensors'], (file) => {
+        tidy(() => {
+          const vectors = readVectors(file);
+          const [x, y] = [vectors.tensor('opt.x'), vectors.tensor('opt.y')];
+          const parameters = ['w1', 'b1', 'w2', 'b2'].map((part) => vectors.tensor(`opt.${part}`));
+          const [w1, b1, w2, b2] = parameters as [Tensor, Tensor, Tensor, Tensor];
+          const loss = () => crossEntropy(linear(linear(x, w1, { bias: b1, relu: true }), w2, { bias: b2 }), y);
+          const optimizer = make(parameters);
+          const expected = vectors.numbers(`opt.losses.${name}`);
+          expect(expected).to.have.length(20);
+          const losses = expected.map((_, i) => {
+            const { value, gradients } = valueAndGradients(loss, parameters);
+            optimizer.update(gradients, learningRate, i + 1);
+            return value.item();
+          });
+          optimizer.dispose();
+          expectClose(
+            losses,
+            expected,
+            expected.map((value) => 1e-5 * value),
+            'loss of each step',
+          );
+        });
+      });
+    });
+  }
+
+  it('name the tensors that a checkpoint must hold, one per parameter, of its shape, from 0', () => {
+    tidy(() => {
+      const parameters = [zeros([2, 3]), zeros([4])];
+      const stateOf = (optimizer: Optimizer) => {
+        const state = [...optimizer.state()].map(([name, t]) => [name, [...t.shape], [...t.toArray()].some(Boolean)]);
+        optimizer.dispose();
+        return state;
+      };
+      expect(stateOf(sgd(parameters))).to.deep.equal([]);
+      expect(stateOf(sgd(parameters, { momentum: 0.5 }))).to.deep.equal([
+        ['velocity.0', [2, 3], false],
+        ['velocity.1', [4], false],
+      ]);
+      expect(stateOf(adam(parameters))).to.deep.equal([
+        ['first.0', [2, 3], false],
+        ['first.1', [4], false],
+        ['second.0', [2, 3], false],
+        ['second.1', [4], false],
+      ]);
+    });
+  });
+
+  it('continue with the same bits from a copy of their state', () => {
+    tidy(() => {
+      for (const make of [(p: Tensor[]) => sgd(p, { momentum: 0.9 }), (p: Tensor[]) => adam(p)]) {
+        const gradient = (step: number) => [tensor([Math.sin(step), 2])];
+        const [a, b] = [tensor([1, 2]), tensor([1, 2])];
+        const [whole, first] = [make([a]), make([b])];
+        for (let step = 1; step <= 6; step++) whole.update(gradient(step), 0.1, step);
+        for (let step = 1; step <= 3; step++) first.update(gradient(step), 0.1, step);
+        const second = make([b]);
+        for (const [name, t] of second.state()) t.copyFrom(first.state().get(name) as Tensor);
+        for (let step = 4; step <= 6; step++) second.update(gradient(step), 0.1, step);
+        expectClose(b, a.toArray() as Float32Array, 0, 'parameter');
+        for (const optimizer of [whole, first, second]) optimizer.dispose();
+      }
+    });
+  });
+
+  it('leave gradients as they are', () => {
+    tidy(() => {
+      const gradient = tensor([3, -4]);
+      for (const make of [(p: Tensor[]) => sgd(p, { weightDecay: 1 }), (p: Tensor[]) => adam(p, { weightDecay: 1 })]) {
+        const optimizer = make([tensor([1, 2])]);
+        optimizer.update([gradient], 0.1, 1);
+        optimizer.dispose();
+      }
+      expectClose(gradient, [3, -4], 0, 'gradient');
+    });
+  });
+
+  it('outlive the tidy they were made in', () => {
+    tidy(() => {
+      const w = tensor([1]);
+      const made: Optimizer[] = [];
+      tidy(() => {
+        made.push(adam([w]));
+      });
+      for (const optimizer of made) updated(optimizer, [tensor([1])], 0.5);
+      expect(w.item()).to.be.closeTo(0.5, 1e-6);
+    });
+  });
+
+  describe('refuse', () => {
+    const refused: [what: string, code: string, act: (w: Tensor, g: Tensor) => void][] = [
+      ['nesterov without momentum', 'ERR_TERSOR_INVALID_ARGUMENT', (w) => sgd([w], { nesterov: true })],
+      ['a momentum of 1', 'ERR_TERSOR_OUT_OF_RANGE', (w, g) => updated(sgd([w], { momentum: 1 }), [g])],
+      ['a negative weight decay', 'ERR_TERSOR_OUT_OF_RANGE', (w, g) => updated(sgd([w], { weightDecay: -1 }), [g])],
+      ['a beta of 1', 'ERR_TERSOR_OUT_OF_RANGE', (w, g) => updated(adam([w], { beta2: 1 }), [g])],
+      ['an epsilon of 0', 'ERR_TERSOR_OUT_OF_RANGE', (w, g) => updated(adam([w], { epsilon: 0 }), [g])],
+      ['a learning rate of NaN', 'ERR_TERSOR_NOT_FINITE', (w, g) => updated(adam([w]), [g], Number.NaN)],
+      ['step 0', 'ERR_TERSOR_OUT_OF_RANGE', (w, g) => updated(adam([w]), [g], 0.1, 0)],
+      ['no gradients', 'ERR_TERSOR_SHAPE', (w) => updated(adam([w]), [])],
+      ['too many gradients', 'ERR_TERSOR_SHAPE', (w, g) => updated(sgd([w]), [g, g])],
+      ['a gradient of another shape', 'ERR_TERSOR_SHAPE', (w) => updated(adam([w]), [tensor([1, 2, 3])])],
+    ];
+    for (const [what, code, act] of refused) {
+      it(`${what}, leaving the parameters as they are`, () => {
+        tidy(() => {
+          const w = tensor([1, 2]);
+          let caught: unknown;
+          try {
+            act(w, tensor([1, 1]));
+          } catch (error) {
+            caught = error;
+          }
+          expect(caught).to.be.instanceOf(TersorError).with.property('code', code);
+          expectClose(w, [1, 2], 0, 'parameter');
+        });
+      });
+    }
+  });
+});
+
+/** One update by an optimizer that is then gone. */
+function updated(optimizer: Optimizer, gradients: Tensor[], learningRate = 0.1, step = 1): void {
+  try {
+    optimizer.update(gradients, learningRate, step);
+  } finally {
+    optimizer.dispose();
+  }
+}

@@ -55,11 +55,13 @@ const YIELD_AFTER_MS = 15;
  * The same options give the same bits, for any thread count, interrupted and resumed or not.
  *
  * @throws `signal.reason` when aborted; ERR_TERSOR_OUT_OF_RANGE and ERR_TERSOR_INVALID_ARGUMENT for options that cannot be used;
- *   ERR_TERSOR_INVALID_ARGUMENT for a checkpoint of another run, ERR_TERSOR_CORRUPT_FILE for a broken one; ERR_TERSOR_DATA without examples; ERR_TERSOR_NOT_FINITE when the loss or a weight becomes NaN or
- *   infinite, naming the step
+ *   ERR_TERSOR_INVALID_ARGUMENT for a checkpoint of another run, ERR_TERSOR_CORRUPT_FILE for a broken one; ERR_TERSOR_DATA without
+ *   examples; ERR_TERSOR_NOT_FINITE when the loss or a weight becomes NaN or infinite, naming the step
  * @example
- * const student = model.trainable()
- * await tersor.fit(student, tersor.classificationTask(data), { epochs: 3 })
+ * const data = { inputs: Float32Array.of(-1, 1), labels: Int32Array.of(0, 1), features: 1, classes: 2 }
+ * const model = tersor.initialize(tersor.mlp([1, 2])).trainable()
+ * const { loss } = await tersor.fit(model, tersor.classificationTask(data), { epochs: 200, learningRate: 0.1 })
+ * console.log(loss < 0.01) // true
  */
 export async function fit(model: TrainableModel, task: TrainingTask, options: FitOptions): Promise<FitResult> {
   const { objective = labelLossAlone, afterStep, checkpoint, signal, onProgress } = options;

@@ -19,7 +19,10 @@ export interface DistillOptions {
  * @param teacher answers every batch; its output are logits [n, classes] like the student's. It must live as long as the training.
  * @throws ERR_TERSOR_OUT_OF_RANGE for a temperature or an alpha outside its range
  * @example
- * await tersor.fit(student, task, { epochs: 3, objective: tersor.softLabels(teacher, { temperature: 2, alpha: 0.5 }) })
+ * const data = { inputs: Float32Array.of(-1, 1), labels: Int32Array.of(0, 1), features: 1, classes: 2 }
+ * const teacher = tersor.initialize(tersor.mlp([1, 8, 2])), student = tersor.initialize(tersor.mlp([1, 2])).trainable()
+ * const objective = tersor.softLabels(teacher, { temperature: 2, alpha: 0.5 })
+ * await tersor.fit(student, tersor.classificationTask(data), { epochs: 3, objective })
  */
 export function softLabels(teacher: Model, { temperature = 2, alpha = 0.5 }: DistillOptions = {}): Objective {
   check(temperature > 0 && Number.isFinite(temperature), 'a finite number above 0', temperature, 'temperature');

@@ -40,17 +40,21 @@ export const JOURNAL_FOLDER = '.tersor-journal';
 export function openJournal(directory: string, run: RunIdentity, { resume }: { readonly resume: boolean }): Journal {
   const folder = path.join(directory, JOURNAL_FOLDER);
   const runFile = path.join(folder, 'run.json');
-  if (!resume) removeFolder(folder);
-  makeFolder(folder);
-  if (existsSync(runFile)) assertSameRun(runFile, run);
-  else writeFileAtomic(runFile, `${JSON.stringify(run, null, 2)}\n`);
+  if (resume && existsSync(runFile)) assertSameRun(runFile, run);
+  else {
+    // Also when it does not say of which run it is: killed while it was removed, it may still hold steps.
+    removeFolder(folder);
+    makeFolder(folder);
+    writeFileAtomic(runFile, `${JSON.stringify(run, null, 2)}\n`);
+  }
   const modelPath = (step: string) => path.join(folder, `${step}.safetensors`);
   const referencesPath = (step: string) => path.join(folder, `${step}.references.safetensors`);
   return {
-    load: (step) =>
-      existsSync(modelPath(step))
-        ? { model: loadModel(modelPath(step)), references: loadReferences(referencesPath(step)) }
-        : null,
+    load(step) {
+      if (!existsSync(modelPath(step))) return null;
+      const references = loadReferences(referencesPath(step));
+      return { model: loadModel(modelPath(step)), references };
+    },
     save(step, { model, references }) {
       saveReferences(referencesPath(step), references);
       // Last, because a step counts as finished when its model is there.

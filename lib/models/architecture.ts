@@ -37,6 +37,16 @@ export function matrixShape(shapes: WeightShapes, name: string, kind: string): r
   throw new TersorError('ERR_TERSOR_SHAPE', `expected a matrix '${name}' in a model of kind '${kind}', got ${got}`);
 }
 
+/** @throws ERR_TERSOR_INVALID_ARGUMENT for a size that is no integer of at least `smallest` */
+export function assertSizes(sizes: readonly number[], smallest: number, what: string): void {
+  const bad = sizes.find((size) => !Number.isSafeInteger(size) || size < smallest);
+  if (bad === undefined) return;
+  throw new TersorError(
+    'ERR_TERSOR_INVALID_ARGUMENT',
+    `expected integers of ${smallest} or more as ${what}, got ${bad}`,
+  );
+}
+
 /** Specs of a fully connected layer [out, in]. */
 export function linearSpecs(layer: string, [out, input]: readonly [number, number]): WeightSpec[] {
   return [

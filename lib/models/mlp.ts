@@ -2,7 +2,14 @@ import { TersorError } from '../errors';
 import { native } from '../native';
 import { linearLayer } from '../nn/linear';
 import { empty, type Tensor } from '../tensor';
-import { type Architecture, countLayers, linearSpecs, matrixShape, type WeightShapes } from './architecture';
+import {
+  type Architecture,
+  assertSizes,
+  countLayers,
+  linearSpecs,
+  matrixShape,
+  type WeightShapes,
+} from './architecture';
 
 /**
  * Multilayer perceptron: fully connected layers `layers.0`, `layers.1`, … with ReLU between them.
@@ -15,12 +22,13 @@ import { type Architecture, countLayers, linearSpecs, matrixShape, type WeightSh
  * console.log(model.parameters()) // 109386
  */
 export function mlp(sizes: readonly number[]): Architecture {
-  if (sizes.length < 2 || sizes.some((size) => !Number.isSafeInteger(size) || size < 1)) {
+  if (sizes.length < 2) {
     throw new TersorError(
       'ERR_TERSOR_INVALID_ARGUMENT',
-      `expected at least two positive layer sizes, got [${sizes.join(', ')}], at mlp`,
+      `expected at least two layer sizes, got ${sizes.length}, at mlp`,
     );
   }
+  assertSizes(sizes, 1, 'layer sizes of mlp');
   const layers = sizes.slice(1).map((out, i) => ({ name: layerName(i), out, input: sizes[i] as number }));
   return {
     kind: 'mlp',

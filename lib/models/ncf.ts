@@ -6,6 +6,7 @@ import { philox } from '../random';
 import { type Tensor, tensor } from '../tensor';
 import {
   type Architecture,
+  assertSizes,
   countLayers,
   linearSpecs,
   matrixShape,
@@ -26,8 +27,11 @@ export interface NcfSizes {
  *
  * forward(users i32 [n], items i32 [n]) → scores f32 [n].
  * Weights: `user_embedding.weight`, `item_embedding.weight`, `prediction.weight` [1, factors], `prediction.bias` [1].
+ *
+ * @throws ERR_TERSOR_INVALID_ARGUMENT for sizes that are no counts
  */
 export function gmf({ users, items, factors }: NcfSizes): Architecture {
+  assertTables([users, items], [factors], 'gmf');
   return {
     kind: 'gmf',
     weights: [...embeddingSpecs(users, items, factors, factors), ...linearSpecs('prediction', [1, factors])],
@@ -48,6 +52,7 @@ export function gmf({ users, items, factors }: NcfSizes): Architecture {
  * Weights: the two embeddings, `layer1` … `layerL`, `prediction`.
  *
  * @param layers output widths of layer1 … layerL
+ * @throws ERR_TERSOR_INVALID_ARGUMENT for sizes that are no counts
  */
 export function ncfMlp({
   users,
@@ -78,6 +83,11 @@ export function ncfMlpFromShapes(shapes: WeightShapes): Architecture {
 }
 
 function ncfMlpOf(embeddings: WeightSpec[], width: number, layers: readonly number[]): Architecture {
+  assertTables(
+    embeddings.map(({ shape: [rows = 0] }) => rows),
+    [...embeddings.map(({ shape: [, columns = 0] }) => columns), ...layers],
+    'ncf-mlp',
+  );
   const widths = [width, ...layers];
   const hidden = layers.map((out, i) => ({ name: layerName(i + 1), out, input: widths[i] as number }));
   return {
@@ -105,7 +115,19 @@ function embeddingSpecs(users: number, items: number, userFactors: number, itemF
   ];
 }
 
+/** Tables may be empty, such as those of a market without users yet. */
+function assertTables(rows: readonly number[], widths: readonly number[], kind: string): void {
+  assertSizes(rows, 0, `users and items of ${kind}`);
+  assertSizes(widths, 1, `factors and layers of ${kind}`);
+}
+
 function randomIds(count: number, rows: number): Tensor {
+  if (rows === 0 && count > 0) {
+    throw new TersorError(
+      'ERR_TERSOR_OUT_OF_RANGE',
+      'expected tables with rows to take examples from, got an empty one',
+    );
+  }
   const random = philox(0);
   return tensor(Int32Array.from({ length: count }, () => random.integer(rows)));
 }

@@ -67,6 +67,13 @@ export const CASES: readonly WeightCase[] = [
   lowRank('sparse int8 factors, int8 inputs', (factor) => Sparse.from(factor, INT8, { scale: 1 / 32, zeroPoint: 128 })),
 ];
 
+/** A representation by its name in {@link CASES}. */
+export function caseNamed(name: string): WeightCase {
+  const found = CASES.find((each) => each.name === name);
+  if (found === undefined) throw new Error(`expected a representation '${name}', got none`);
+  return found;
+}
+
 function quantized(scheme: QuantizationScheme, input: InputQuantization | null): WeightCase {
   const inputs = input === null ? '' : ', int8 inputs';
   return {

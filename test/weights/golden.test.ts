@@ -1,11 +1,10 @@
 import { readFileSync } from 'node:fs';
-import path from 'node:path';
 import { expect } from 'chai';
 import { magnitudeMask, truncatedSvd } from '../../lib/compress';
-import { readSafetensors } from '../../lib/formats/safetensors';
-import { type Tensor, tensor, tidy } from '../../lib/tensor';
+import { type Tensor, tidy } from '../../lib/tensor';
 import { type QuantizationScheme, quantizeMatrix, type Sparse, TrainableMatrix } from '../../lib/weights';
 import { withShared } from '../support/shared';
+import { readVectors } from '../support/vectors';
 
 /** A layer, the second moments of its inputs, and the relative output error √(tr(E H Eᵀ) / tr(W H Wᵀ)) that others reach on it. */
 interface Layer {
@@ -14,17 +13,17 @@ interface Layer {
   readonly results: Readonly<Record<string, { calibration: number; heldout: number }>>;
 }
 
+const FILE = ['vectors', 'layer-256.safetensors'];
 const SIZE = 256;
 
 function readLayer(file: string): Layer {
-  const { tensors } = readSafetensors(file);
-  const numbers = (name: string) =>
-    new Float32Array((tensors.get(name)?.data ?? new Uint8Array()).buffer as ArrayBuffer);
-  const json = readFileSync(path.join(path.dirname(file), 'layer-256.json'), 'utf8');
+  const vectors = readVectors(file);
+  const { results } = JSON.parse(readFileSync(file.replace(/safetensors$/, 'json'), 'utf8')) as Pick<Layer, 'results'>;
+  const hessian = (name: string) => Float32Array.from(vectors.numbers(name));
   return {
-    weight: tensor(numbers('weight'), [SIZE, SIZE]),
-    hessians: { calibration: numbers('hessian'), heldout: numbers('hessian_heldout') },
-    results: (JSON.parse(json) as Pick<Layer, 'results'>).results,
+    weight: vectors.tensor('weight'),
+    hessians: { calibration: hessian('hessian'), heldout: hessian('hessian_heldout') },
+    results,
   };
 }
 
@@ -95,25 +94,18 @@ describe('a layer whose golden errors come from independent software', () => {
 
   for (const rank of [16, 64]) {
     it(`truncates no worse: svd-rank${rank}`, async () => {
-      let done: Promise<void> | undefined;
-      withShared(['vectors', 'layer-256.safetensors'], (file) => {
-        done = (async () => {
-          const layer = readLayer(file);
-          const factors = await truncatedSvd(layer.weight, { rank });
-          expectNoWorse(
-            layer,
-            `svd-rank${rank}`,
-            tidy(() => factors.dense().toArray() as Float32Array),
-          );
-          factors.dispose();
-          layer.weight.dispose();
-        })();
-      });
-      await done;
+      const layers: Layer[] = [];
+      withShared(FILE, (file) => layers.push(readLayer(file)));
+      for (const layer of layers) {
+        const factors = await truncatedSvd(layer.weight, { rank });
+        const dense = factors.dense();
+        expectNoWorse(layer, `svd-rank${rank}`, dense.toArray() as Float32Array);
+        for (const each of [dense, factors, layer.weight]) each.dispose();
+      }
     });
   }
 });
 
 function withLayer(check: (layer: Layer) => void): void {
-  withShared(['vectors', 'layer-256.safetensors'], (file) => tidy(() => check(readLayer(file))));
+  withShared(FILE, (file) => tidy(() => check(readLayer(file))));
 }

@@ -1,11 +1,13 @@
 import { expect } from 'chai';
-import { scale, sum } from '../../lib/autograd';
+import { crossEntropy, scale, sum } from '../../lib/autograd';
+import { valueAndGradients } from '../../lib/autograd/tape';
 import { gradualPruning } from '../../lib/compress';
 import { selectExamples } from '../../lib/data/classification';
 import { TersorError } from '../../lib/errors';
 import { initialize, mlp } from '../../lib/models';
 import { memory, setThreads, tensor, threads, tidy } from '../../lib/tensor';
 import {
+  adam,
   classificationTask,
   type FitOptions,
   type FitProgress,
@@ -98,6 +100,25 @@ describe('fit', () => {
     await trainedBits(watched, { epochs: 2, batchSize: 90, seed: 5 });
     const sizes = [90, 90, 20, 90, 90, 20];
     expect(calls).to.deep.equal(sizes.map((size, step) => [step, { batchSize: 90, seed: 5 }, size]));
+  });
+
+  it('does, bit for bit, what a plain loop does: schedule, gradients, optimizer', async () => {
+    const options = { epochs: 2, batchSize: 50, learningRate: 0.02, weightDecay: 0.01, seed: 3 };
+    const model = network();
+    const parameters = model.parameters();
+    const optimizer = adam(parameters, { weightDecay: options.weightDecay });
+    for (let step = 0; step < 8; step++) {
+      tidy(() => {
+        const { inputs, targets } = task.batch(step, options);
+        const loss = () => crossEntropy(model.forward(...inputs), targets);
+        const { gradients } = valueAndGradients(loss, parameters);
+        // The cosine schedule over 8 steps.
+        optimizer.update(gradients, 0.01 * (1 + Math.cos((Math.PI * step) / 8)), step + 1);
+      });
+    }
+    optimizer.dispose();
+    expect(await trainedBits(task, options)).to.equal(bitsOf(model));
+    model.dispose();
   });
 
   it('keeps what a mask removed at exactly 0, in spite of momentum and weight decay', async () => {

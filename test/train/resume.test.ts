@@ -76,6 +76,18 @@ describe('an interrupted run', () => {
     expect(resumed).to.equal(await trainedBits(task, { epochs: 1, batchSize: 10 }));
   });
 
+  it('does not even read its checkpoint when its signal was aborted before', async () => {
+    const checkpoint = { path: file, everySteps: 5 };
+    await stopAfter(7, { ...OPTIONS, checkpoint }, () => undefined);
+    const model = network();
+    const before = bitsOf(model);
+    const reason = new Error('never');
+    const signal = AbortSignal.abort(reason);
+    expect(await rejectionOf(train(model, task, { ...OPTIONS, checkpoint, signal }))).to.equal(reason);
+    expect(bitsOf(model)).to.equal(before);
+    model.dispose();
+  });
+
   describe('is refused, with the model as it was,', () => {
     const sgd = { optimizer: 'sgd', momentum: 0.5 } as const;
     const others: [what: string, options: Partial<FitOptions>][] = [

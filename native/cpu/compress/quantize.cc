@@ -89,8 +89,8 @@ tersor_status quantize(tersor_context* context, const tersor_tensor* x, const te
   if (const tersor_status status = check_affine(context, affine, rows, columns); status != TERSOR_OK) return status;
   const CodeRange range = range_of(codes->dtype);
   if (affine->code_min < range.lowest || affine->code_max > range.highest) {
-    return fail(context, TERSOR_OUT_OF_RANGE, "expected a code range inside [%d, %d] of %s, got [%d, %d]",
-                range.lowest, range.highest, name_of(codes->dtype), affine->code_min, affine->code_max);
+    return fail(context, TERSOR_OUT_OF_RANGE, "expected a code range inside [%d, %d] of %s, got [%d, %d]", range.lowest,
+                range.highest, name_of(codes->dtype), affine->code_min, affine->code_max);
   }
   Encoder encoder{data_of<const float>(x), columns, AffineGroups(affine, columns), {}, {}};
   const int64_t stride = row_bytes(codes->dtype, columns);

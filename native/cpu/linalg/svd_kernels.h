@@ -1,4 +1,4 @@
-// What changes with the instruction set in an SVD: all of it. Nothing but declarations, since vector files include this.
+// What changes with the instruction set in an SVD: all of it. Declarations only, since vector files include this.
 #pragma once
 
 #include <cstdint>

@@ -78,7 +78,7 @@ function isAddonUpToDate() {
 
 async function compileAddon() {
   if (isAddonUpToDate()) return 'up to date';
-  dropForeignBuild();
+  dropForeignBuild('build');
   await run(process.execPath, [
     path.join(root, 'node_modules/cmake-js/bin/cmake-js'),
     'compile',
@@ -94,12 +94,16 @@ async function compileAddon() {
   return 'compiled';
 }
 
-/** CMake refuses a build folder that was configured under another path, as after copying or moving the project. */
-function dropForeignBuild() {
-  const cache = path.join(root, 'build/CMakeCache.txt');
+/**
+ * CMake refuses a build folder that was configured under another path, as after copying or moving the project.
+ *
+ * @param {string} folder relative to the root
+ */
+export function dropForeignBuild(folder) {
+  const cache = path.join(root, folder, 'CMakeCache.txt');
   if (!existsSync(cache)) return;
   const home = /^CMAKE_HOME_DIRECTORY:INTERNAL=(.*)$/m.exec(readFileSync(cache, 'utf8'))?.[1];
-  if (home !== root) rmSync(path.join(root, 'build'), { recursive: true, force: true });
+  if (home !== root) rmSync(path.join(root, folder), { recursive: true, force: true });
 }
 
 /** One job a core, as long as each can have 1.5 GB: files that use Eigen need about 1 GB. */

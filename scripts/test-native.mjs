@@ -6,7 +6,7 @@
  */
 import { spawnSync } from 'node:child_process';
 import path from 'node:path';
-import { compileJobs, setup } from './setup.mjs';
+import { compileJobs, dropForeignBuild, setup } from './setup.mjs';
 import { isMain, printError, root, run, StepError, step } from './support.mjs';
 
 /** Forced one after the other; the first is the machine's own choice. */
@@ -56,6 +56,7 @@ export async function testNative({ sanitize = false } = {}) {
  * @param {boolean} sanitize
  */
 async function build(folder, sanitize) {
+  dropForeignBuild(folder);
   // -O1 and no NDEBUG: quick to compile, readable traces, and Eigen's own assertions are on.
   const flags = sanitize ? ['-DTERSOR_SANITIZE=address,undefined', '-DCMAKE_CXX_FLAGS_RELEASE=-O1'] : [];
   await run('cmake', ['-S', '.', '-B', folder, '-DCMAKE_BUILD_TYPE=Release', '-DTERSOR_TESTS=ON', ...flags]);
@@ -68,7 +69,13 @@ async function build(folder, sanitize) {
  * @returns {{ count?: Count, output: string }} no count when the machine lacks the instruction set
  */
 function runTests(folder, isa) {
-  const env = { ...process.env, UBSAN_OPTIONS: 'print_stacktrace=1', TERSOR_ISA: isa };
+  const env = {
+    ...process.env,
+    // The tests ask for more memory than there is, and expect to be told.
+    ASAN_OPTIONS: 'allocator_may_return_null=1',
+    UBSAN_OPTIONS: 'print_stacktrace=1',
+    TERSOR_ISA: isa,
+  };
   if (isa === '') delete (/** @type {NodeJS.ProcessEnv} */ (env).TERSOR_ISA);
   const result = spawnSync(path.join(root, folder, 'tersor-native-tests'), ['--no-colors'], {
     cwd: root,

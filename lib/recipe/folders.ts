@@ -8,25 +8,23 @@ import { isSystemError } from '../formats/io';
  * @throws ERR_TERSOR_IO
  */
 export function makeFolder(folder: string): void {
-  attempt('create', folder, () => mkdirSync(folder, { recursive: true }));
+  attempt('create the folder', folder, () => mkdirSync(folder, { recursive: true }));
 }
 
 /**
- * Removes a folder with all that is in it, if it exists.
+ * Removes a file, or a folder with all that is in it, if it exists.
  *
  * @throws ERR_TERSOR_IO
  */
-export function removeFolder(folder: string): void {
-  attempt('remove', folder, () => rmSync(folder, { recursive: true, force: true }));
+export function removePath(path: string): void {
+  attempt('remove it', path, () => rmSync(path, { recursive: true, force: true }));
 }
 
-function attempt(action: string, folder: string, act: () => void): void {
+function attempt(action: string, path: string, act: () => void): void {
   try {
     act();
   } catch (cause) {
     if (!isSystemError(cause)) throw cause;
-    throw new TersorError('ERR_TERSOR_IO', `expected to ${action} the folder, got ${cause.message}, at ${folder}`, {
-      cause,
-    });
+    throw new TersorError('ERR_TERSOR_IO', `expected to ${action}, got ${cause.message}, at ${path}`, { cause });
   }
 }

@@ -6,13 +6,14 @@ import { writeFileAtomic } from '../formats/atomic';
 import { readText } from '../formats/io';
 import { readSafetensors, writeSafetensors } from '../formats/safetensors';
 import { loadModel, saveModel } from '../models';
-import { makeFolder, removeFolder } from './folders';
+import { makeFolder, removePath } from './folders';
 import type { StepResult } from './steps';
 
 /** Results of finished steps on disk, so that a run that was killed goes on where it was. */
 export interface Journal {
   /** What a finished step left, or null. */
   load(step: string): StepResult | null;
+  /** Notes that a step is finished; its checkpoint goes. */
   save(step: string, result: StepResult): void;
   /** Where a step's training keeps its checkpoint. */
   checkpointPath(step: string): string;
@@ -40,15 +41,17 @@ export const JOURNAL_FOLDER = '.tersor-journal';
 export function openJournal(directory: string, run: RunIdentity, { resume }: { readonly resume: boolean }): Journal {
   const folder = path.join(directory, JOURNAL_FOLDER);
   const runFile = path.join(folder, 'run.json');
+  makeFolder(directory);
   if (resume && existsSync(runFile)) assertSameRun(runFile, run);
   else {
     // Also when it does not say of which run it is: killed while it was removed, it may still hold steps.
-    removeFolder(folder);
+    removePath(folder);
     makeFolder(folder);
     writeFileAtomic(runFile, `${JSON.stringify(run, null, 2)}\n`);
   }
   const modelPath = (step: string) => path.join(folder, `${step}.safetensors`);
   const referencesPath = (step: string) => path.join(folder, `${step}.references.safetensors`);
+  const checkpointPath = (step: string) => path.join(folder, `${step}.checkpoint.safetensors`);
   return {
     load(step) {
       if (!existsSync(modelPath(step))) return null;
@@ -57,11 +60,12 @@ export function openJournal(directory: string, run: RunIdentity, { resume }: { r
     },
     save(step, { model, references }) {
       saveReferences(referencesPath(step), references);
-      // Last, because a step counts as finished when its model is there.
+      // After them, because a step counts as finished when its model is there.
       saveModel(model, modelPath(step));
+      removePath(checkpointPath(step));
     },
-    checkpointPath: (step) => path.join(folder, `${step}.checkpoint.safetensors`),
-    remove: () => removeFolder(folder),
+    checkpointPath,
+    remove: () => removePath(folder),
   };
 }
 

@@ -137,7 +137,8 @@ function stepContext(
   return {
     teacher: baseline,
     training,
-    seed: (recipe.seed + seed) % Number.MAX_SAFE_INTEGER,
+    // Past the largest seed it goes on from 0.
+    seed: (recipe.seed + seed) % 2 ** 53,
     checkpoint: journal === null ? undefined : { path: journal.checkpointPath(id) },
     signal,
     onProgress: ({ step, steps, loss }) => onProgress?.({ stage, done: step, total: steps, loss }),

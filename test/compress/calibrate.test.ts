@@ -109,7 +109,7 @@ describe('calibrate', () => {
   it('looks at as many batches as asked for, or as there are', () =>
     withModel('layers.0.weight', MIN_MAX, async (model) => {
       const steps: number[] = [];
-      const counting = watched(task, (step) => steps.push(step));
+      const counting = watched((step) => steps.push(step), task);
       await calibrate(model, counting, { batchSize: 10, batches: 4 });
       expect(steps.splice(0)).to.deep.equal([0, 1, 2, 3]);
       await calibrate(model, counting, { batchSize: 50, batches: 4 });
@@ -121,10 +121,10 @@ describe('calibrate', () => {
       const controller = new AbortController();
       const reason = new Error('enough');
       const steps: number[] = [];
-      const aborting = watched(task, (step) => {
+      const aborting = watched((step) => {
         steps.push(step);
         if (step === 1) setImmediate(() => controller.abort(reason));
-      });
+      }, task);
       const { signal } = controller;
       expect(await rejectionOf(calibrate(model, aborting, { batchSize: 10, signal }))).to.equal(reason);
       expect(steps).to.deep.equal([0, 1]);

@@ -82,6 +82,13 @@ describe('openJournal', () => {
     expect(open().load('a.1')).to.equal(null);
   });
 
+  it('drops the checkpoint of a step that is finished, and no other', () => {
+    const journal = open();
+    for (const step of ['a.1', 'a.2']) writeFileSync(journal.checkpointPath(step), 'state');
+    journal.save('a.1', { model, references: references() });
+    expect(['a.1', 'a.2'].map((step) => existsSync(journal.checkpointPath(step)))).to.deep.equal([false, true]);
+  });
+
   it('throws away an old journal unless it is to be resumed', () => {
     open().save('a.1', { model, references: references() });
     writeFileSync(open().checkpointPath('a.2'), 'state');

@@ -1,8 +1,11 @@
-/** A small classifier and its data, which train in milliseconds. */
+/** A small classifier, its data and a recipe for it, which run in milliseconds. */
 import { type ClassificationData, selectExamples } from '../../lib/data/classification';
 import type { LatencyOptions } from '../../lib/evaluate/latency';
+import { classificationProtocol } from '../../lib/evaluate/protocol';
 import { initialize, type Model, mlp } from '../../lib/models';
 import { philox } from '../../lib/random';
+import { validateRecipe } from '../../lib/recipe/parse';
+import { type RunOptions, type RunResult, runRecipe } from '../../lib/recipe/runner';
 import { classificationTask, fit, type TrainingTask } from '../../lib/train';
 
 const FEATURES = 12;
@@ -43,8 +46,37 @@ export async function smallModel(): Promise<Model> {
   }
 }
 
-/** A task that tells of every batch before it is made. */
-export function watched(task: TrainingTask, onBatch: (step: number, seed: number) => void): TrainingTask {
+const RETRAIN = { epochs: 2, batchSize: 20, learningRate: 5e-3, distill: {} };
+
+/** Two steps of 20 batches each. An epoch's 10 batches, after which training saves its state, are no multiple of the masks' 3. */
+export const SMALL_RECIPE = validateRecipe({
+  recipe: 1,
+  seed: 40,
+  steps: [
+    {
+      prune: {
+        weights: ['layers.0.weight', 'layers.1.weight'],
+        sparsity: 0.7,
+        schedule: { kind: 'cubic', every: 3, end: 0.8 },
+        retrain: RETRAIN,
+      },
+    },
+    { quantize: { weights: ['*'], bits: 8, activations: { bits: 8 }, retrain: RETRAIN } },
+  ],
+});
+
+/** Runs a recipe, by default the one above, on the small data. */
+export function smallRun(model: Model, options: RunOptions = {}, recipe = SMALL_RECIPE): Promise<RunResult> {
+  const { train, test } = smallData();
+  const training = classificationTask(train);
+  return runRecipe(model, recipe, { training, protocol: classificationProtocol(test), latency: QUICK, ...options });
+}
+
+/** A task that tells of every batch before it is made; by default the one of the small data. */
+export function watched(
+  onBatch: (step: number, seed: number) => void,
+  task: TrainingTask = classificationTask(smallData().train),
+): TrainingTask {
   return {
     ...task,
     batch(step, options) {

@@ -250,7 +250,7 @@ describe('applyStep', () => {
       { factorize: { weights: ['*'], rank: 2, retrain: { epochs: 2 } } },
     ]) {
       const controller = new AbortController();
-      const training = watched(classificationTask(train), () => controller.abort(reason));
+      const training = watched(() => controller.abort(reason));
       const [planned] = plan([step]) as [PlannedStep];
       const { signal } = controller;
       expect(await rejectionOf(applyStep(before, planned, context({ training, signal })))).to.equal(reason);

@@ -1,0 +1,134 @@
+import { expect } from 'chai';
+import type { TensorEntry } from '../../lib/formats/safetensors';
+import { empty, full, memory, tensor, tidy } from '../../lib/tensor';
+import {
+  type Descriptor,
+  type QuantizationScheme,
+  quantizeMatrix,
+  restoreWeight,
+  type StoredWeight,
+  type Weight,
+} from '../../lib/weights';
+import { CASES, caseNamed } from './cases';
+
+const W = [
+  [0.5, 0, -1.5, 2],
+  [0, 0.25, 0, -0.75],
+];
+
+/** A weight's tensors under its name in a file, each changed. */
+function entries(
+  { tensors }: StoredWeight,
+  change = (_: string, entry: TensorEntry) => entry,
+): Map<string, TensorEntry> {
+  return new Map([...tensors].map(([blob, entry]) => [blob === '' ? 'w' : `w.${blob}`, change(blob, entry)]));
+}
+
+function withStored(name: string, check: (stored: StoredWeight, weight: Weight) => void): void {
+  tidy(() => {
+    const weight = caseNamed(name).make(tensor(W));
+    check(weight.store(), weight);
+    weight.dispose();
+  });
+}
+
+/** Restoring must fail with this code and leave nothing in memory. */
+function expectRefused(
+  tensors: Map<string, TensorEntry>,
+  descriptor: Descriptor | null,
+  code: string,
+  text: RegExp,
+): void {
+  const before = memory();
+  expect(() => restoreWeight('w', tensors, descriptor))
+    .to.throw(text)
+    .with.property('code', code);
+  expect(memory().tensors).to.be.at.most(before.tensors);
+}
+
+describe('restoring a weight', () => {
+  it('takes bytes that lie anywhere in a larger buffer', () => {
+    for (const { name } of CASES) {
+      withStored(name, (stored, weight) => {
+        for (const offset of [1, 4, 6]) {
+          const moved = entries(stored, (_, { dtype, shape, data }) => {
+            const larger = new Uint8Array(data.byteLength + offset + 3).fill(0xff);
+            larger.set(data, offset);
+            return { dtype, shape, data: larger.subarray(offset, offset + data.byteLength) };
+          });
+          const restored = restoreWeight('w', moved, stored.descriptor);
+          expect([...restored.dense().toArray()], name).to.deep.equal([...weight.dense().toArray()]);
+          restored.dispose();
+        }
+      });
+    }
+  });
+
+  it('names the tensor that is missing, retyped or reshaped, and keeps nothing', () => {
+    for (const { name } of CASES) {
+      withStored(name, (stored) => {
+        for (const blob of stored.tensors.keys()) {
+          const file = blob === '' ? 'w' : `w.${blob}`;
+          const without = entries(stored);
+          without.delete(file);
+          expectRefused(without, stored.descriptor, 'ERR_TERSOR_CORRUPT_FILE', new RegExp(`'${file}'`));
+          if (stored.descriptor === null || blob === 'left' || blob === 'right') continue;
+          for (const spoil of [
+            (entry: TensorEntry): TensorEntry => ({ ...entry, dtype: 'F64' }),
+            (entry: TensorEntry): TensorEntry => ({ ...entry, shape: [1, ...entry.shape] }),
+          ]) {
+            const spoilt = entries(stored, (each, entry) => (each === blob ? spoil(entry) : entry));
+            expectRefused(spoilt, stored.descriptor, 'ERR_TERSOR_CORRUPT_FILE', new RegExp(`'${file}'`));
+          }
+        }
+      });
+    }
+  });
+
+  it('refuses steps that are not above 0 and zero points that are no codes', () => {
+    withStored('quantized 4 bit asymmetric per channel', (stored) => {
+      for (const scale of [0, -0, -1]) {
+        const spoilt = entries(stored, (blob, entry) =>
+          blob === 'scales' ? { ...entry, data: new Uint8Array(Float32Array.of(1, scale).buffer) } : entry,
+        );
+        expectRefused(spoilt, stored.descriptor, 'ERR_TERSOR_CORRUPT_FILE', /scales above 0, got 0|got -1/);
+      }
+      const spoilt = entries(stored, (blob, entry) =>
+        blob === 'zero_points' ? { ...entry, data: Uint8Array.of(15, 16) } : entry,
+      );
+      expectRefused(spoilt, stored.descriptor, 'ERR_TERSOR_CORRUPT_FILE', /codes from 0 to 15, got 16 as element 1/);
+    });
+  });
+
+  it('frees the first factor when the second cannot be read', () => {
+    withStored('low rank, sparse int8 factors, int8 inputs', (stored) => {
+      const spoilt = entries(stored);
+      spoilt.delete('w.right.scales');
+      const before = memory();
+      expect(() => restoreWeight('w', spoilt, stored.descriptor)).to.throw("'w.right.scales'");
+      expect(memory().tensors).to.be.at.most(before.tensors);
+      expect(memory().bytes).to.be.at.most(before.bytes);
+    });
+  });
+});
+
+describe('an empty table', () => {
+  it('stores the same bytes whatever memory held before', () => {
+    for (const granularity of ['tensor', 'channel', 'row'] as const) {
+      for (const scheme of ['symmetric', 'asymmetric'] as const) {
+        const quantization: QuantizationScheme = { bits: 8, scheme, granularity };
+        const stored = [Number.MAX_VALUE, 3].map((dirt) =>
+          tidy(() => {
+            // Fills and frees blocks of the sizes that parameters take, so that they are handed out again.
+            for (let i = 0; i < 50; i++) full([1, 1], Math.min(dirt, 1e38)).dispose();
+            const packed = quantizeMatrix(empty([0, 4]), quantization);
+            const bytes = [...packed.store().tensors].map(([blob, { data }]) => [blob, [...data]]);
+            packed.dispose();
+            return bytes;
+          }),
+        );
+        expect(stored[0]).to.deep.equal(stored[1]);
+      }
+    }
+  });
+});

@@ -61,6 +61,16 @@ describe('classificationTask', () => {
     }
   });
 
+  it('shifts one and the same image otherwise at other steps', () => {
+    const one = { ...images, inputs: images.inputs.slice(0, 6), labels: images.labels.slice(0, 1) };
+    const task = classificationTask(one, { shift: { height: 2, width: 3, pixels: 1 } });
+    const seen = tidy(() =>
+      Array.from({ length: 60 }, (_, step) => task.batch(step, { batchSize: 1, seed: 0 }).inputs[0]?.toArray().join()),
+    );
+    // Nine shifts; that one stays away for 60 draws happens with one seed in a hundred, and the seed is fixed.
+    expect(new Set(seen)).to.have.property('size', 9);
+  });
+
   const { labels, inputs } = separable(4, 0);
   const refused: [what: string, code: string, make: () => unknown][] = [
     ['NaN', 'ERR_TERSOR_DATA', () => classificationTask({ ...images, inputs: images.inputs.map(() => Number.NaN) })],

@@ -1,0 +1,46 @@
+#include "benchmark.h"
+
+#include <charconv>
+#include <stdexcept>
+
+namespace tersor::bench {
+namespace {
+
+const std::map<std::string, Benchmark (*)(const Parameters&)> kFamilies = {
+    {"gemm_f32", gemm_f32}, {"gemm_int8", gemm_int8}, {"csr_f32", csr_f32},
+    {"csr_int8", csr_int8}, {"svd_f32", svd_f32},
+};
+
+}  // namespace
+
+Parameters::Parameters(const std::string& job) : job_(job), family_(job.substr(0, job.find(':'))) {
+  size_t at = family_.size();
+  while (at < job.size()) {
+    const size_t begin = at + 1, end = std::min(job.find(',', begin), job.size()), equals = job.find('=', begin);
+    int64_t value = 0;
+    const char* stop = job.data() + end;
+    if (equals >= end || std::from_chars(job.data() + equals + 1, stop, value).ptr != stop || value < 0) {
+      throw std::invalid_argument("expected family:name=integer,…, got '" + job + "'");
+    }
+    values_[job.substr(begin, equals - begin)] = value;
+    at = end;
+  }
+}
+
+int64_t Parameters::operator[](const std::string& name) const {
+  const auto found = values_.find(name);
+  if (found == values_.end()) throw std::invalid_argument("expected a value for '" + name + "', got '" + job_ + "'");
+  return found->second;
+}
+
+Benchmark make_benchmark(const Parameters& parameters) {
+  const auto found = kFamilies.find(parameters.family());
+  if (found == kFamilies.end()) {
+    std::string names;
+    for (const auto& family : kFamilies) names += (names.empty() ? "" : ", ") + family.first;
+    throw std::invalid_argument("expected one of " + names + ", got '" + parameters.family() + "'");
+  }
+  return found->second(parameters);
+}
+
+}  // namespace tersor::bench

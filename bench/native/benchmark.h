@@ -1,0 +1,47 @@
+// One thing to measure: our operation, the peer's, and how much work it is. A family makes them from parameters.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <string>
+
+#include "limits.h"
+
+namespace tersor::bench {
+
+struct Benchmark {
+  std::function<void()> ours;
+  std::function<void()> peer;     // empty: none
+  std::function<void()> compare;  // throws when the results differ; called after both ran; empty without a peer
+  Arithmetic arithmetic = Arithmetic::f32;
+  double operations = 0;  // a multiply-add is two; 0: not known beforehand, and then no limit applies
+  double bytes = 0;       // read and written at least
+};
+
+// What stands after the family's name in a job such as "gemm_f32:m=16,n=1024,k=1024"; values are integers.
+class Parameters {
+ public:
+  // Throws std::invalid_argument when `job` does not read like that.
+  explicit Parameters(const std::string& job);
+
+  const std::string& family() const { return family_; }
+  // Throws std::invalid_argument when the job does not give it.
+  int64_t operator[](const std::string& name) const;
+
+ private:
+  std::string job_, family_;
+  std::map<std::string, int64_t> values_;
+};
+
+// Operands are in memory and the peer's weights in its own layout when a benchmark is returned.
+Benchmark gemm_f32(const Parameters& shape);
+Benchmark gemm_int8(const Parameters& shape);
+Benchmark csr_f32(const Parameters& shape);
+Benchmark csr_int8(const Parameters& shape);
+Benchmark svd_f32(const Parameters& shape);
+
+// Throws std::invalid_argument for a family that does not exist.
+Benchmark make_benchmark(const Parameters& parameters);
+
+}  // namespace tersor::bench

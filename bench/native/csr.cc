@@ -1,0 +1,129 @@
+// Products with a weight of which `zeros` percent are zero, x[m,k] * w[n,k]^T, against the peer's dense product.
+#include <memory>
+#include <random>
+#include <vector>
+
+#include "benchmark.h"
+#include "int8_layer.h"
+#include "operand.h"
+#include "peer.h"
+
+namespace tersor::bench {
+namespace {
+
+// A weight with its zeros, and without them.
+template <typename Value>
+struct SparseWeight {
+  std::vector<Value> dense;  // [n,k]
+  std::vector<uint32_t> offsets{0}, columns;
+  std::vector<Value> values;
+
+  SparseWeight(int64_t n, int64_t k, int64_t zeros) {
+    std::minstd_rand random(2);
+    const auto integer = [&random](uint32_t below) { return static_cast<int64_t>((random() >> 8) % below); };
+    dense.resize(static_cast<size_t>(n * k));
+    for (int64_t row = 0; row < n; ++row) {
+      for (int64_t column = 0; column < k; ++column) {
+        if (integer(100) < zeros) continue;
+        const auto value = static_cast<Value>(integer(2) == 0 ? integer(127) + 1 : -integer(127) - 1);
+        dense[static_cast<size_t>(row * k + column)] = value;
+        columns.push_back(static_cast<uint32_t>(column));
+        values.push_back(value);
+      }
+      offsets.push_back(static_cast<uint32_t>(values.size()));
+    }
+  }
+};
+
+// The weight in the backend's memory.
+struct CsrOperand {
+  Operand offsets, columns, values;
+  tersor_csr csr;
+
+  template <typename Value>
+  CsrOperand(const SparseWeight<Value>& weight, tersor_dtype dtype, int64_t n, int64_t k)
+      : offsets(TERSOR_U32, {n + 1}),
+        columns(TERSOR_U32, {static_cast<int64_t>(weight.columns.size())}),
+        values(dtype, {static_cast<int64_t>(weight.values.size())}),
+        csr{.row_offsets = *static_cast<const tersor_tensor*>(offsets),
+            .columns = *static_cast<const tersor_tensor*>(columns),
+            .values = *static_cast<const tersor_tensor*>(values),
+            .rows = n,
+            .cols = k} {
+    std::copy(weight.offsets.begin(), weight.offsets.end(), offsets.data<uint32_t>());
+    std::copy(weight.columns.begin(), weight.columns.end(), columns.data<uint32_t>());
+    std::copy(weight.values.begin(), weight.values.end(), values.data<Value>());
+  }
+
+  size_t bytes() const { return offsets.bytes() + columns.bytes() + values.bytes(); }
+};
+
+struct FloatProduct {
+  int64_t m, n, k;
+  SparseWeight<float> weight;
+  CsrOperand w;
+  Operand x, y;
+
+  explicit FloatProduct(const Parameters& shape)
+      : m(shape["m"]),
+        n(shape["n"]),
+        k(shape["k"]),
+        weight(n, k, shape["zeros"]),
+        w(weight, TERSOR_F32, n, k),
+        x(TERSOR_F32, {m, k}),
+        y(TERSOR_F32, {m, n}) {
+    x.fill<float>(1, -1000, 1000, 1000);
+  }
+};
+
+struct Int8Product : Int8Layer {
+  SparseWeight<int8_t> weight;
+  CsrOperand w;
+
+  explicit Int8Product(const Parameters& shape)
+      : Int8Layer(shape), weight(n, k, shape["zeros"]), w(weight, TERSOR_I8, n, k) {
+    for (int64_t row = 0; row < n; ++row) {
+      for (uint32_t j = weight.offsets[static_cast<size_t>(row)]; j < weight.offsets[static_cast<size_t>(row + 1)]; ++j)
+        row_sums.data<int32_t>()[row] += weight.values[j];
+    }
+  }
+};
+
+// Only nonzeros count as work.
+template <typename Product>
+Benchmark work_of(const Product& p, Arithmetic arithmetic) {
+  Benchmark benchmark;
+  benchmark.arithmetic = arithmetic;
+  benchmark.operations = 2.0 * static_cast<double>(p.m * p.w.values.size());
+  benchmark.bytes = static_cast<double>(p.x.bytes() + p.w.bytes() + p.y.bytes());
+  return benchmark;
+}
+
+}  // namespace
+
+Benchmark csr_f32(const Parameters& shape) {
+  const auto p = std::make_shared<FloatProduct>(shape);
+  Benchmark benchmark = work_of(*p, Arithmetic::f32);
+  benchmark.ours = [p] { call(tersor_cpu_backend()->csr_gemm, p->x, &p->w.csr, nullptr, TERSOR_IDENTITY, p->y); };
+  set_peer(benchmark, p, p->y,
+           {.m = p->m,
+            .n = p->n,
+            .k = p->k,
+            .x = p->x.data<float>(),
+            .transpose_x = false,
+            .w = p->weight.dense.data(),
+            .transpose_w = true,
+            .fixed_w = true,
+            .scales = nullptr});
+  return benchmark;
+}
+
+Benchmark csr_int8(const Parameters& shape) {
+  const auto p = std::make_shared<Int8Product>(shape);
+  Benchmark benchmark = work_of(*p, Arithmetic::int8);
+  benchmark.ours = [p] { call(tersor_cpu_backend()->csr_gemm_int8, p->x, &p->w.csr, &p->epilogue, p->y); };
+  set_peer(benchmark, p, p->y, p->dense(p->weight.dense.data()));
+  return benchmark;
+}
+
+}  // namespace tersor::bench

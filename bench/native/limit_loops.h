@@ -1,0 +1,19 @@
+// The loops that limits.cc times. Instruction set in the file name, as for kernels.
+#pragma once
+
+#include <cstdint>
+
+namespace tersor::bench {
+
+// Independent multiply-adds on registers; returns the operations done, a multiply-add being two.
+using PeakLoop = int64_t(int64_t rounds);
+
+// Reads every byte. `data` is aligned to 64 and `bytes` is a multiple of kStreamStep.
+using StreamLoop = void(const void* data, int64_t bytes);
+inline constexpr int64_t kStreamStep = 512;
+
+PeakLoop f32_peak_scalar, f32_peak_avx2, f32_peak_avx512;
+PeakLoop int8_peak_avx2, int8_peak_avx512vnni;
+StreamLoop stream_scalar, stream_avx2, stream_avx512;
+
+}  // namespace tersor::bench

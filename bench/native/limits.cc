@@ -1,0 +1,161 @@
+#include "limits.h"
+
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
+
+#include <algorithm>
+#include <barrier>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <functional>
+#include <memory>
+#include <new>
+#include <thread>
+
+#include "backend/kernels.h"
+#include "limit_loops.h"
+
+namespace tersor::bench {
+namespace {
+
+const KernelList<PeakLoop> f32_peaks("peak of f32", {
+#if TERSOR_X86
+  {"f32_peak_avx512", Isa::avx512, f32_peak_avx512}, {"f32_peak_avx2", Isa::avx2, f32_peak_avx2},
+#endif
+      {"f32_peak_scalar", Isa::scalar, f32_peak_scalar},
+});
+
+const KernelList<StreamLoop> streams("stream", {
+#if TERSOR_X86
+  {"stream_avx512", Isa::avx512, stream_avx512}, {"stream_avx2", Isa::avx2, stream_avx2},
+#endif
+      {"stream_scalar", Isa::scalar, stream_scalar},
+});
+
+struct Int8Peak {
+  Isa isa;
+  PeakLoop* loop;
+};
+// Without vectors int8 products have no unit of their own, and so no peak worth a share.
+const Int8Peak int8_peaks[] = {
+#if TERSOR_X86
+    {Isa::avx512_vnni, int8_peak_avx512vnni},
+    {Isa::avx2, int8_peak_avx2},
+#endif
+    {Isa::scalar, nullptr},
+};
+
+constexpr int64_t kPeakRounds = int64_t{1} << 18;  // about a millisecond
+constexpr int kBursts = 20;
+
+constexpr int64_t kSmallestBuffer = int64_t{256} << 10, kLargestBuffer = int64_t{256} << 20;
+constexpr int64_t kBurstBytes = int64_t{64} << 20;
+constexpr size_t kHugePage = size_t{2} << 20;
+
+// Below this share of the peak measured at the start, or above its inverse, one of the two was disturbed.
+constexpr double kQuietShare = 0.9;
+
+// Rates of `bursts` bursts, each the sum over threads that start it together. `work` returns the amount done.
+std::vector<double> burst_rates(int threads, int bursts, const std::function<double(int thread)>& work) {
+  std::vector<std::vector<double>> rates(static_cast<size_t>(threads));
+  std::barrier start(threads);
+  const auto run = [&](int thread) {
+    for (int burst = 0; burst < bursts; ++burst) {
+      start.arrive_and_wait();
+      const Clock::time_point began = Clock::now();
+      const double amount = work(thread);
+      rates[static_cast<size_t>(thread)].push_back(amount / seconds_since(began));
+    }
+  };
+  std::vector<std::thread> others;
+  for (int thread = 1; thread < threads; ++thread) others.emplace_back(run, thread);
+  run(0);
+  for (std::thread& other : others) other.join();
+  for (size_t thread = 1; thread < rates.size(); ++thread) {
+    std::transform(rates[0].begin(), rates[0].end(), rates[thread].begin(), rates[0].begin(), std::plus<>());
+  }
+  return rates[0];
+}
+
+std::vector<double> peak_rates(PeakLoop* loop, int threads) {
+  return burst_rates(threads, kBursts, [loop](int) { return static_cast<double>(loop(kPeakRounds)); });
+}
+
+// A limit is what the machine can do, so the best burst counts.
+double best_rate(const std::vector<double>& rates) { return *std::max_element(rates.begin(), rates.end()); }
+
+struct Free {
+  void operator()(void* memory) const { std::free(memory); }
+};
+
+std::unique_ptr<char, Free> touched_buffer() {
+  std::unique_ptr<char, Free> buffer(static_cast<char*>(std::aligned_alloc(kHugePage, kLargestBuffer)));
+  if (!buffer) throw std::bad_alloc();
+#if defined(__linux__)
+  // Else the limit would be that of address translation. A kernel without huge pages may refuse.
+  madvise(buffer.get(), kLargestBuffer, MADV_HUGEPAGE);
+#endif
+  std::memset(buffer.get(), 1, kLargestBuffer);
+  return buffer;
+}
+
+std::vector<MemorySpeed> memory_speeds(int threads) {
+  const std::unique_ptr<char, Free> buffer = touched_buffer();
+  std::vector<MemorySpeed> speeds;
+  for (int64_t bytes = kSmallestBuffer; bytes <= kLargestBuffer; bytes *= 4) {
+    const int64_t share = bytes / threads / kStreamStep * kStreamStep;
+    const int64_t passes = std::max<int64_t>(1, kBurstBytes / bytes);
+    const std::vector<double> rates = burst_rates(threads, kBursts, [&](int thread) {
+      for (int64_t pass = 0; pass < passes; ++pass) streams.best()(buffer.get() + thread * share, share);
+      return static_cast<double>(share * passes);
+    });
+    speeds.push_back({bytes, best_rate(rates)});
+  }
+  return speeds;
+}
+
+}  // namespace
+
+Limits measure_limits(int threads) {
+  Limits limits{.threads = threads, .f32 = {}, .int8 = {}, .f32_in_use = {}, .int8_in_use = {}, .memory = {}};
+  for (const Isa isa : {Isa::avx512, Isa::avx2, Isa::scalar}) {
+    PeakLoop* loop = f32_peaks.at(isa);
+    if (loop == nullptr) continue;
+    limits.f32.push_back({name_of(isa), best_rate(peak_rates(loop, threads))});
+    if (loop == f32_peaks.best()) limits.f32_in_use = limits.f32.back().per_second;
+  }
+  for (const Int8Peak& peak : int8_peaks) {
+    if (peak.loop == nullptr || peak.isa > detected_isa()) continue;
+    limits.int8.push_back({name_of(peak.isa), best_rate(peak_rates(peak.loop, threads))});
+    if (!limits.int8_in_use && peak.isa <= active_isa()) limits.int8_in_use = limits.int8.back().per_second;
+  }
+  limits.memory = memory_speeds(threads);
+  return limits;
+}
+
+std::optional<Bound> bound(const Limits& limits, Arithmetic arithmetic, double operations, double bytes) {
+  const std::optional<double> peak = arithmetic == Arithmetic::f32 ? limits.f32_in_use : limits.int8_in_use;
+  if (!peak || operations == 0) return std::nullopt;
+  double speed = limits.memory.front().per_second;
+  for (const MemorySpeed& memory : limits.memory) {
+    if (static_cast<double>(memory.bytes) <= bytes) speed = memory.per_second;
+  }
+  const double computing = operations / *peak, moving = bytes / speed;
+  return Bound{std::max(computing, moving), moving > computing};
+}
+
+std::string disturbance(const Limits& limits) {
+  const Timing rate = summary(peak_rates(f32_peaks.best(), limits.threads));
+  const double share = rate.median / limits.f32_in_use.value();
+  char text[128] = "";
+  if (share < kQuietShare || share > 1 / kQuietShare) {
+    std::snprintf(text, sizeof text, "arithmetic ran at %.2f of the peak measured first", share);
+  } else if (rate.spread > kQuietSpread) {
+    std::snprintf(text, sizeof text, "arithmetic varied by %.2f (p90/p10)", rate.spread);
+  }
+  return text;
+}
+
+}  // namespace tersor::bench

@@ -1,0 +1,47 @@
+// What this machine can do at most, measured before anything is compared with it.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "clock.h"
+
+namespace tersor::bench {
+
+enum class Arithmetic { f32, int8 };
+
+struct Peak {
+  const char* isa;
+  double per_second;  // operations, a multiply-add being two
+};
+
+// Reads of a buffer of `bytes` again and again: of a cache when it fits in one, else of main memory.
+struct MemorySpeed {
+  int64_t bytes;
+  double per_second;
+};
+
+struct Limits {
+  int threads;  // in all of what follows, all threads together
+  std::vector<Peak> f32, int8;
+  std::optional<double> f32_in_use, int8_in_use;  // of the instruction set that our kernels use
+  std::vector<MemorySpeed> memory;                // smallest first
+};
+
+Limits measure_limits(int threads);
+
+// The best time for so many operations and so many bytes read or written: the later of the two; none when the peak of
+// this arithmetic is not known. The memory's speed is that of the largest measured buffer that is not above `bytes`,
+// which is never slower than what the kernel can have.
+struct Bound {
+  double seconds;
+  bool by_memory;
+};
+std::optional<Bound> bound(const Limits& limits, Arithmetic arithmetic, double operations, double bytes);
+
+// Why the machine was not quiet, judged by short bursts of arithmetic; empty when it was.
+std::string disturbance(const Limits& limits);
+
+}  // namespace tersor::bench

@@ -1,0 +1,11 @@
+#include "peer.h"
+
+namespace tersor::bench {
+
+std::string peer_name() { return ""; }
+
+void set_peer_threads(int) {}
+
+std::optional<Peer> dense_peer(const DenseProduct&) { return std::nullopt; }
+
+}  // namespace tersor::bench

@@ -1,0 +1,103 @@
+#include <omp.h>
+
+#include <memory>
+#include <oneapi/dnnl/dnnl.hpp>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "peer.h"
+
+namespace tersor::bench {
+namespace {
+
+using dnnl::memory;
+using Type = memory::data_type;
+using Layout = memory::format_tag;
+
+// A scale per column, in the product's own epilogue. Version 3 changed both how that and how a product is described.
+#if DNNL_VERSION_MAJOR >= 3
+void add_scales(dnnl::primitive_attr& attributes, const float*, int64_t) {
+  attributes.set_scales_mask(DNNL_ARG_WEIGHTS, 1 << 1);
+}
+
+dnnl::matmul::primitive_desc describe(const dnnl::engine& engine, const memory::desc& x, const memory::desc& w,
+                                      const memory::desc& y, const dnnl::primitive_attr& attributes) {
+  return {engine, x, w, y, attributes};
+}
+#else
+void add_scales(dnnl::primitive_attr& attributes, const float* scales, int64_t columns) {
+  attributes.set_output_scales(1 << 1, std::vector<float>(scales, scales + columns));
+}
+
+dnnl::matmul::primitive_desc describe(const dnnl::engine& engine, const memory::desc& x, const memory::desc& w,
+                                      const memory::desc& y, const dnnl::primitive_attr& attributes) {
+  return {dnnl::matmul::desc(x, w, y), attributes, engine};
+}
+#endif
+
+Layout layout(bool transposed) { return transposed ? Layout::ba : Layout::ab; }
+
+class OneDnnProduct {
+ public:
+  explicit OneDnnProduct(const DenseProduct& p) {
+    const bool integer = p.scales != nullptr;
+    const memory::desc x({p.m, p.k}, integer ? Type::u8 : Type::f32, layout(p.transpose_x));
+    const memory::desc given({p.k, p.n}, integer ? Type::s8 : Type::f32, layout(p.transpose_w));
+    const memory::desc free({p.k, p.n}, integer ? Type::s8 : Type::f32, Layout::any);
+    const memory::desc y({p.m, p.n}, Type::f32, Layout::ab);
+    dnnl::primitive_attr attributes;
+    if (integer) add_scales(attributes, p.scales, p.n);
+    const auto described = describe(engine_, x, p.fixed_w ? free : given, y, attributes);
+    product_ = dnnl::matmul(described);
+
+    memory w(given, engine_, const_cast<void*>(p.w));
+    if (p.fixed_w) {
+      memory best(described.weights_desc(), engine_);
+      dnnl::reorder(w, best).execute(stream_, w, best);
+      stream_.wait();
+      w = best;
+    }
+    y_ = memory(y, engine_);
+    arguments_ = {
+        {DNNL_ARG_SRC, memory(x, engine_, const_cast<void*>(p.x))}, {DNNL_ARG_WEIGHTS, w}, {DNNL_ARG_DST, y_}};
+#if DNNL_VERSION_MAJOR >= 3
+    if (integer) {
+      const memory::desc scales({p.n}, Type::f32, Layout::a);
+      arguments_.emplace(DNNL_ARG_ATTR_SCALES | DNNL_ARG_WEIGHTS,
+                         memory(scales, engine_, const_cast<float*>(p.scales)));
+    }
+#endif
+  }
+
+  void run() {
+    product_.execute(stream_, arguments_);
+    stream_.wait();
+  }
+
+  const float* result() const { return static_cast<const float*>(y_.get_data_handle()); }
+
+ private:
+  dnnl::engine engine_{dnnl::engine::kind::cpu, 0};
+  dnnl::stream stream_{engine_};
+  dnnl::matmul product_;
+  memory y_;
+  std::unordered_map<int, memory> arguments_;
+};
+
+}  // namespace
+
+std::string peer_name() {
+  const dnnl_version_t* version = dnnl_version();
+  return "oneDNN " + std::to_string(version->major) + "." + std::to_string(version->minor) + "." +
+         std::to_string(version->patch);
+}
+
+void set_peer_threads(int count) { omp_set_num_threads(count); }
+
+std::optional<Peer> dense_peer(const DenseProduct& product) {
+  auto made = std::make_shared<OneDnnProduct>(product);
+  return Peer{[made] { made->run(); }, [made] { return made->result(); }};
+}
+
+}  // namespace tersor::bench

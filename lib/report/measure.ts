@@ -5,7 +5,11 @@ import { pairedBootstrap } from '../evaluate/significance';
 import { sqnrDb } from '../evaluate/sqnr';
 import { type Model, modelFileBytes } from '../models';
 import { tidy } from '../tensor';
+import type { Weight } from '../weights';
 import type { LatencyPercentiles, Stage, WeightRow } from './schema';
+
+/** Stands for −infinity, which JSON has not: the ratio of an all-zero weight that is stored as something else. */
+const LOWEST_SQNR_DB = -1000;
 
 /** A model's row of a report, with the values per example that it was computed from. */
 export interface Measurement {
@@ -97,8 +101,13 @@ function weightRows(
       name,
       representation: weight.representation,
       bytes: weight.bytes(),
-      sqnrDb: reference === undefined ? null : tidy(() => sqnrDb(reference, weight.dense().toArray() as Float32Array)),
+      sqnrDb: reference === undefined ? null : sqnrOf(weight, reference),
       ...(reason === undefined ? {} : { skipped: reason }),
     };
   });
+}
+
+function sqnrOf(weight: Weight, reference: Float32Array): number | null {
+  const decibels = tidy(() => sqnrDb(reference, weight.dense().toArray() as Float32Array));
+  return decibels === null ? null : Math.max(decibels, LOWEST_SQNR_DB);
 }

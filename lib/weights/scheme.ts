@@ -2,6 +2,7 @@ import { TersorError } from '../errors';
 import { native } from '../native';
 import { type Affine, affineArguments, type DType, empty, full, type Tensor, tensor, tidy, zeros } from '../tensor';
 import { describeIssue, schemeSchema } from './descriptor';
+import { SMALLEST_NORMAL } from './f32';
 import { assertMatrix } from './weight';
 
 /** Which codes a weight is rounded to. */
@@ -194,7 +195,8 @@ function signAffine(w: Tensor, groupSize: number, shape: readonly [number, numbe
       counts[slot] = (counts[slot] as number) + 1;
     }
   }
-  const means = Float32Array.from(sums, (sum, i) => positive(sum / (counts[i] as number)));
+  // Of an all-zero group, as near to 0 as f32 goes without losing precision.
+  const means = Float32Array.from(sums, (sum, i) => Math.max(sum / Math.max(counts[i] as number, 1), SMALLEST_NORMAL));
   return {
     scales: tensor(
       means.map((mean) => 2 * mean),

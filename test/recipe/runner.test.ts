@@ -4,13 +4,14 @@ import path from 'node:path';
 import { expect } from 'chai';
 import { classificationProtocol } from '../../lib/evaluate/protocol';
 import { readSafetensors } from '../../lib/formats/safetensors';
-import { gmf, initialize, loadModel, type Model, saveModel } from '../../lib/models';
+import { gmf, initialize, loadModel, Model, saveModel } from '../../lib/models';
 import { JOURNAL_FOLDER } from '../../lib/recipe/journal';
 import { validateRecipe } from '../../lib/recipe/parse';
 import type { RunOptions, RunResult } from '../../lib/recipe/runner';
 import type { Recipe } from '../../lib/recipe/schema';
 import { parseReport, type Report } from '../../lib/report/schema';
-import { memory, setThreads, threads } from '../../lib/tensor';
+import { full, memory, setThreads, threads, tidy, zeros } from '../../lib/tensor';
+import { Dense } from '../../lib/weights';
 import { childUntil, killHard, nodeArguments, root, temporaryFolder } from '../formats/files';
 import { expectNoLeaks } from '../tensor/leaks';
 import { QUICK, rejectionOf, SMALL_RECIPE, smallData, smallModel, smallRun, watched } from './small-model';
@@ -223,6 +224,36 @@ describe('runRecipe', function () {
       });
       model.dispose();
       loaded.dispose();
+    });
+
+    it('takes weights that are all zero, whatever they are quantized to', async () => {
+      const { architecture } = baseline;
+      const zero = architecture.weights.map(({ name, shape }) => [name, new Dense(zeros(shape))] as const);
+      const model = new Model(architecture, new Map(zero));
+      const variants = [
+        { bits: 1 },
+        { bits: 1, granularity: 'group', groupSize: 5 },
+        { bits: 4 },
+        { bits: 8, scheme: 'asymmetric' },
+        { bits: 2, scheme: 'asymmetric', granularity: 'row' },
+        { bits: 8, activations: { bits: 8 } },
+      ].map((codes, i) => ({ name: `v${i}`, steps: [{ quantize: { weights: ['*'], ...codes } }] }));
+      const recipe = validateRecipe({ recipe: 1, variants });
+      await run(
+        { directory },
+        {
+          model,
+          recipe,
+          use({ models }) {
+            for (const compressed of models.values()) {
+              const y = tidy(() => compressed.forward(full([1, 12], 1)).toArray() as Float32Array);
+              expect(Math.max(...y.map(Math.abs))).to.be.below(1e-30);
+            }
+          },
+        },
+      );
+      expect(filesIn(directory)).to.have.length(variants.length + 2);
+      model.dispose();
     });
 
     it('tells how far it is, stage by stage', async () => {

@@ -133,6 +133,13 @@ describe('measureModel', () => {
     exact.dispose();
   });
 
+  it('gives -1000 dB, which JSON can hold, to an all-zero weight that is stored as something else', async () => {
+    const model = small();
+    const { stage } = await measure(model, { references: new Map([['layers.0.bias', new Float32Array(6)]]) });
+    expect(stage.weights[1]?.sqnrDb).to.equal(-1000);
+    model.dispose();
+  });
+
   it('gives the signal-to-noise ratio of a truncated decomposition from its singular values', async () => {
     const model = small();
     const w = model.weights.get('layers.0.weight')!.dense();

@@ -32,7 +32,7 @@ describe('model files', () => {
         loaded.dispose();
       }
       model.dispose();
-    }).timeout(20_000);
+    });
   }
 
   it('are the same bytes for the same model, also after loading', () => {

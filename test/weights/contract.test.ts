@@ -133,6 +133,10 @@ describe('every representation of a weight', () => {
           y.dispose();
         }
         const trainable = live.trainable();
+        const held = memory().tensors;
+        const packed = trainable.pack();
+        packed.dispose();
+        expect(memory().tensors - held, 'tensors beside the packed weight').to.be.at.most(0);
         trainable.dispose();
         live.dispose();
         x.dispose();

@@ -1,5 +1,6 @@
 #include "benchmark.h"
 
+#include <algorithm>
 #include <charconv>
 #include <stdexcept>
 

@@ -6,7 +6,7 @@
 #include <map>
 #include <string>
 
-#include "limits.h"
+#include "machine_limits.h"
 
 namespace tersor::bench {
 

@@ -1,4 +1,4 @@
-// The loops that limits.cc times. Instruction set in the file name, as for kernels.
+// The loops that machine_limits.cc times. Instruction set in the file name, as for kernels.
 #pragma once
 
 #include <cstdint>

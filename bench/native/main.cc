@@ -2,7 +2,7 @@
 // each job and thread count. bench/bench.mjs starts it and makes the table.
 //
 //   tersor-bench [--threads 1,2] [--batch-ms 2] [--row-ms 500] [--seconds 3600] family:name=integer,…  …
-#include <cerrno>
+#include <algorithm>
 #include <charconv>
 #include <cstdio>
 #include <cstdlib>

@@ -1,4 +1,4 @@
-#include "limits.h"
+#include "machine_limits.h"
 
 #if defined(__linux__)
 #include <sys/mman.h>

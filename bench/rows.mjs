@@ -1,0 +1,134 @@
+/**
+ * What is measured, and the target of each row: the one table to add a kernel to. A new family also needs its function
+ * in bench/native (benchmark.h lists them).
+ *
+ * Targets are for one and for two threads, a pair each; null where none is set.
+ */
+
+/**
+ * Field of a result that a target bounds: times from above, the others from below.
+ *
+ * @typedef {'ratio' | 'shareOfLimit' | 'oursUs'} Measure
+ */
+
+/**
+ * @typedef {object} Row
+ * @property {string} kernel
+ * @property {string} shape
+ * @property {string | null} job what tersor-bench is told; null: measured from JavaScript
+ * @property {boolean} quick whether `--quick` measures it
+ * @property {Measure} measure
+ * @property {readonly [number, number] | null} target
+ */
+
+const SQUARE_4096 = { n: 4096, k: 4096 };
+const SQUARE_1024 = { n: 1024, k: 1024 };
+const WIDE = { n: 1536, k: 384 };
+const LAYERS = [SQUARE_4096, SQUARE_1024, WIDE];
+const BATCHES = [1, 16, 128, 512];
+
+/** Every row, in the order of the table. @type {readonly Row[]} */
+export const ROWS = [...gemmF32(), ...gemmInt8(), ...csr(), ...svd(), callOverhead()];
+
+/** @returns {Row[]} */
+function gemmF32() {
+  /** @type {(m: number, layer: { n: number }) => readonly [number, number] | null} */
+  const target = (m, { n }) => {
+    if (m < 16) return null;
+    if (n === 1024) return [0.98, 0.95];
+    if (n !== 4096) return null;
+    return m === 16 ? [1.25, 1.1] : m === 128 ? [1.05, 1] : [1, 1];
+  };
+  /** @type {(kernel: string, m: number, layer: { n: number, k: number }, ta: 0 | 1, tb: 0 | 1) => Row} */
+  const product = (kernel, m, { n, k }, ta, tb) => ({
+    kernel,
+    shape: shapeOf(m, n, k),
+    job: `gemm_f32:m=${m},n=${n},k=${k},ta=${ta},tb=${tb}`,
+    quick: n === 1024 && m <= 128,
+    measure: 'ratio',
+    target: tb === 1 ? target(m, { n }) : null,
+  });
+  return [
+    ...LAYERS.flatMap((layer) => BATCHES.map((m) => product('gemm f32', m, layer, 0, 1))),
+    product('gemm f32, gradient of x', 128, SQUARE_1024, 0, 0),
+    // The sum runs over the batch: [n, k] = dyᵀ [n, 128] · x [128, k].
+    product('gemm f32, gradient of w', 1024, { n: 1024, k: 128 }, 1, 0),
+  ];
+}
+
+/** @returns {Row[]} */
+function gemmInt8() {
+  return LAYERS.flatMap(({ n, k }) =>
+    BATCHES.map((m) => ({
+      kernel: 'gemm u8s8',
+      shape: shapeOf(m, n, k),
+      job: `gemm_int8:m=${m},n=${n},k=${k}`,
+      quick: n === 1024 && m <= 128,
+      measure: 'ratio',
+      target: m < 16 ? null : [0.97, 0.95],
+    })),
+  );
+}
+
+/** @returns {Row[]} */
+function csr() {
+  /** @typedef {Record<number, Record<number, readonly [number, number]>>} Targets by batch, then by percent of zeros */
+  /** @type {Targets} */
+  const targets = {
+    1: { 75: [2, 1.8], 90: [4.5, 4], 95: [7, 6] },
+    16: { 75: [1.7, 1.6], 90: [3.6, 3.5], 95: [5.5, 5.5] },
+    128: { 75: [2.2, 2.1], 90: [4.6, 4.3], 95: [7, 6.5] },
+  };
+  /** @type {(kernel: string, family: string, percents: number[], targets: Targets) => Row[]} */
+  const family = (kernel, name, percents, targets) =>
+    [SQUARE_4096, SQUARE_1024].flatMap(({ n, k }) =>
+      [1, 16, 128].flatMap((m) =>
+        percents.map((zeros) => ({
+          kernel: `${kernel} ${zeros} % zero`,
+          shape: shapeOf(m, n, k),
+          job: `${name}:m=${m},n=${n},k=${k},zeros=${zeros}`,
+          quick: n === 1024 && zeros === 90,
+          measure: 'ratio',
+          target: targets[m]?.[zeros] ?? null,
+        })),
+      ),
+    );
+  return [...family('csr f32', 'csr_f32', [75, 90, 95], targets), ...family('csr int8', 'csr_int8', [80, 90], {})];
+}
+
+/** @returns {Row[]} */
+function svd() {
+  return [
+    { m: 256, n: 256 },
+    { m: 784, n: 128 },
+    { m: 1024, n: 1024 },
+  ].map(({ m, n }) => ({
+    kernel: 'svd f32',
+    shape: `${m}×${n}`,
+    job: `svd_f32:m=${m},n=${n}`,
+    quick: m === 256,
+    measure: 'ratio',
+    target: null,
+  }));
+}
+
+/** @returns {Row} */
+function callOverhead() {
+  return {
+    kernel: 'call from JavaScript',
+    shape: 'gemm f32 16×16×16',
+    job: null,
+    quick: true,
+    measure: 'oursUs',
+    target: [2, 2],
+  };
+}
+
+/**
+ * @param {number} m rows of the activations
+ * @param {number} n rows of the weight
+ * @param {number} k columns of both
+ */
+function shapeOf(m, n, k) {
+  return `M=${m} N=${n} K=${k}`;
+}

@@ -4,6 +4,7 @@
 //   tersor-bench [--threads 1,2] [--batch-ms 2] [--row-ms 500] [--seconds 3600] family:name=integer,…  …
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
@@ -124,7 +125,7 @@ std::string why_not_comparable(const Comparison& comparison, const std::string& 
   if (!before.empty()) return before;
   if (!after.empty()) return after;
   const auto spread = [](const char* whose, const Timing& timing) {
-    return std::string(whose) + " varied by " + number(timing.spread) + " (p90/p10)";
+    return std::string(whose) + " varied by " + number(std::round(timing.spread * 100) / 100) + " (p90/p10)";
   };
   if (comparison.ours.spread > kQuietSpread) return spread("our time", comparison.ours);
   if (comparison.peer && comparison.peer->spread > kQuietSpread) return spread("the peer's time", *comparison.peer);

@@ -10,7 +10,7 @@
 
 #if defined(__SANITIZE_ADDRESS__)
 // An allocation that is too big is a status of ours, not a crash of the sanitizer's.
-extern "C" const char* __asan_default_options();
+extern "C" [[gnu::visibility("default")]] const char* __asan_default_options();
 extern "C" const char* __asan_default_options() { return "allocator_may_return_null=1"; }
 #endif
 

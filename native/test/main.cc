@@ -8,11 +8,13 @@
 #include "core/cpu_features.h"
 #include "core/thread_pool.h"
 
-#if defined(__SANITIZE_ADDRESS__)
 // An allocation that is too big is a status of ours, not a crash of the sanitizer's.
-extern "C" [[gnu::visibility("default")]] const char* __asan_default_options();
-extern "C" const char* __asan_default_options() { return "allocator_may_return_null=1"; }
-#endif
+extern "C" {
+[[gnu::visibility("default")]] const char* __asan_default_options();
+[[gnu::visibility("default")]] const char* __tsan_default_options();
+const char* __asan_default_options() { return "allocator_may_return_null=1"; }
+const char* __tsan_default_options() { return "allocator_may_return_null=1"; }
+}
 
 int main(int argc, char** argv) {
   for (const char* error : {tersor::isa_error(), tersor::thread_count_error()}) {

@@ -85,7 +85,7 @@ typedef struct tersor_backend {
   tersor_status (*download)(tersor_context*, void* host, const void* device, size_t bytes);
   tersor_status (*copy)(tersor_context*, void* to, const void* from, size_t bytes);
   tersor_status (*fill)(tersor_context*, const tersor_tensor* y, double value);           // any byte-sized dtype; saturates
-  tersor_status (*cast)(tersor_context*, const tersor_tensor* x, const tersor_tensor* y);  // f32 <-> f16, bf16, i8, u8, i32; same shape; saturates
+  tersor_status (*cast)(tersor_context*, const tersor_tensor* x, const tersor_tensor* y);  // f32 <-> f16, bf16, i8, u8, i32; same shape; integers saturate and take NaN as 0
 
   // --- random: Philox4x32-10, element i of the stream (seed, offset) whatever the thread count ------------------------
   tersor_status (*random_uniform)(tersor_context*, uint64_t seed, uint64_t offset, float low, float high, const tersor_tensor* y);

@@ -91,6 +91,7 @@ await check('lint and format', 'biome', ['ci', '--colors=off', '--error-on-warni
 await check('types: lib', 'tsc', ['--noEmit']);
 await check('types: test', 'tsc', ['-p', 'test']);
 await check('types: scripts', 'tsc', ['-p', 'scripts']);
+await check('types: bench', 'tsc', ['-p', 'bench']);
 
 add(await testNative());
 add(await testNative({ sanitize: true }));

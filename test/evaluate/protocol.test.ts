@@ -156,7 +156,7 @@ describe('leaveOneOutProtocol', () => {
     const data = cases(COUNT);
     const seen: number[][] = [[], []];
     const model = answering(1, (inputs) => {
-      inputs.forEach((ids, i) => seen[i]?.push(...(ids.toArray() as Int32Array)));
+      for (const [i, ids] of inputs.entries()) seen[i]?.push(...(ids.toArray() as Int32Array));
       return new Float32Array((inputs[0] as Tensor).size);
     });
     await leaveOneOutProtocol(data).measure(model);

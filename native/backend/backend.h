@@ -67,6 +67,15 @@ typedef struct tersor_affine {
   int64_t group_size;                // columns per group; >= cols means one group
 } tersor_affine;
 
+// A quantized weight [rows, cols] as pack_quantized lays it out for this backend.
+typedef struct tersor_quantized {
+  tersor_tensor packed;  // u8 [quantized_bytes(rows, cols, bits, group_size, has_offsets)]
+  int64_t rows, cols;
+  int32_t bits;  // of the codes that were packed: 1, 2, 3, 4 or 8
+  int64_t group_size;
+  int32_t has_offsets;  // 1 when the codes' affine has biases
+} tersor_quantized;
+
 typedef struct tersor_adam_options {
   float learning_rate, beta1, beta2, epsilon;
   float weight_decay;       // added to the gradient (L2) unless decoupled
@@ -97,6 +106,16 @@ typedef struct tersor_backend {
                         const tersor_tensor* bias, tersor_activation, int32_t accumulate, const tersor_tensor* c);
   // y[M,N] f32 from x u8 [M,K] and w i8 [N,K].
   tersor_status (*gemm_int8)(tersor_context*, const tersor_tensor* x, const tersor_tensor* w, const tersor_int8_epilogue*, const tersor_tensor* y);
+
+  // Bytes of a packed weight.
+  int64_t (*quantized_bytes)(int64_t rows, int64_t cols, int32_t bits, int64_t group_size, int32_t has_offsets);
+  // Lays out codes i8, u8 or bit-packed [rows, cols] for gemm_quantized. Zero points must be codes of the type.
+  tersor_status (*pack_quantized)(tersor_context*, const tersor_tensor* codes, const tersor_affine*, const tersor_tensor* packed);
+  // y[M,N] = activation(x[M,K] * w^T + bias), f32. Beside the rounding of an f32 product with the dequantized weight, x may be rounded to
+  // 2^-23 of the largest magnitude among the (at most 256) columns of its row that share a block. NaN and infinity in a row of x give
+  // what f32 arithmetic gives, and do not touch other rows.
+  tersor_status (*gemm_quantized)(tersor_context*, const tersor_tensor* x, const tersor_quantized* w, const tersor_tensor* bias,
+                                  tersor_activation, const tersor_tensor* y);
 
   // --- sparse products ------------------------------------------------------------------------------------------------
   // y[M,N] = activation(x[M,K] * w^T + bias), f32.

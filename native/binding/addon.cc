@@ -97,6 +97,17 @@ napi_value cancel(Arguments& in) {
   return undefined(in.env());
 }
 
+// rows, cols, bits, groupSize, hasOffsets, device -> bytes of a weight packed there
+napi_value quantized_bytes(Arguments& in) {
+  const int64_t rows = in.integer("rows", 0, INT32_MAX), cols = in.integer("cols", 0, INT32_MAX);
+  const auto bits = static_cast<int32_t>(in.integer("bits", 1, 8));
+  const int64_t group_size = in.integer("groupSize", 1, kMaxSafeInteger);
+  const bool has_offsets = in.boolean("hasOffsets");
+  const tersor_backend* backend = backend_of(in.text("device"));
+  const int64_t bytes = backend->quantized_bytes(rows, cols, bits, group_size, has_offsets ? 1 : 0);
+  return Napi::Number::New(in.env(), static_cast<double>(bytes));
+}
+
 napi_value threads(Arguments& in) { return Napi::Number::New(in.env(), thread_count()); }
 
 napi_value set_threads(Arguments& in) {
@@ -161,6 +172,7 @@ constexpr Function kFunctions[] = {
     {"run", 3, run},
     {"createCancelToken", 0, create_cancel_token},
     {"cancel", 1, cancel},
+    {"quantizedBytes", 6, quantized_bytes},
     {"threads", 0, threads},
     {"setThreads", 1, set_threads},
     {"kernels", 0, kernels},

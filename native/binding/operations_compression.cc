@@ -91,6 +91,20 @@ auto dequantize(Arguments& in) {
   };
 }
 
+auto pack_quantized(Arguments& in) {
+  const Operand codes = in.input("codes", kCodes, 2);
+  const Affine affine = read_affine(in, codes);
+  expect_codes_fit(in, affine, codes);
+  const Operand packed = in.output("packed", kU8);
+  in.expect_shape(packed, {in.backend().quantized_bytes(codes.dim(0), codes.dim(1), bits_of(codes.tensor().dtype),
+                                                        affine.group_size, affine.biases.present ? 1 : 0)});
+  return [affine, codes = codes.tensor(), packed = packed.tensor()](const tersor_backend& backend,
+                                                                    tersor_context* context) {
+    const tersor_affine view = affine.view();
+    return backend.pack_quantized(context, &codes, &view, &packed);
+  };
+}
+
 auto fake_quantize(Arguments& in) {
   const Operand x = in.input("x", kF32, 2);
   const Affine affine = read_affine(in, x);
@@ -160,6 +174,7 @@ auto magnitude_mask(Arguments& in) {
 constexpr Operation kOperations[] = {
     operation<quantize>("quantize", 8),
     operation<dequantize>("dequantize", 9),
+    operation<pack_quantized>("packQuantized", 8),
     operation<fake_quantize>("fakeQuantize", 8),
     operation<fake_quantize_gradient>("fakeQuantizeGradient", 9),
     operation<min_max>("minMax", 4),

@@ -123,6 +123,34 @@ auto csr_gemm_int8(Arguments& in) {
       };
 }
 
+// tersor_quantized, in argument order.
+tersor_quantized read_quantized(Arguments& in) {
+  const Operand packed = in.input("packed", kU8, 1);
+  const int64_t rows = in.integer("rows", 0, INT32_MAX);
+  const int64_t cols = in.integer("cols", 0, INT32_MAX);
+  const auto bits = static_cast<int32_t>(in.integer("bits", 1, 8));
+  if (bits > 4 && bits < 8) in.fail(TERSOR_OUT_OF_RANGE, "expected bits 1 to 4 or 8, got " + std::to_string(bits));
+  const int64_t group_size = in.integer("groupSize", 1, kMaxSafeInteger);
+  const int32_t has_offsets = in.boolean("hasOffsets") ? 1 : 0;
+  in.expect_shape(packed, {in.backend().quantized_bytes(rows, cols, bits, group_size, has_offsets)});
+  return {packed.tensor(), rows, cols, bits, group_size, has_offsets};
+}
+
+auto gemm_quantized(Arguments& in) {
+  const Operand x = in.input("x", kF32, 2);
+  const tersor_quantized w = read_quantized(in);
+  in.expect_shape(x, {kAny, w.cols});
+  const OptionalOperand bias = in.optional_input("bias", kF32);
+  in.expect_shape(bias, {w.rows});
+  const tersor_activation activation = in.activation();
+  const Operand y = in.output("y", kF32);
+  in.expect_shape(y, {x.dim(0), w.rows}, {x});
+  return [w, activation, x = x.tensor(), bias = bias.tensor(), y = y.tensor()](const tersor_backend& backend,
+                                                                               tersor_context* context) {
+    return backend.gemm_quantized(context, &x, &w, bias.get(), activation, &y);
+  };
+}
+
 auto svd(Arguments& in) {
   const Operand a = in.input("a", kF32, 2);
   const int64_t m = a.dim(0), n = a.dim(1), k = std::min(m, n);
@@ -137,8 +165,11 @@ auto svd(Arguments& in) {
 }
 
 constexpr Operation kOperations[] = {
-    operation<gemm>("gemm", 8),        operation<gemm_int8>("gemmInt8", 9),
-    operation<csr_gemm>("csrGemm", 8), operation<csr_gemm_int8>("csrGemmInt8", 12),
+    operation<gemm>("gemm", 8),
+    operation<gemm_int8>("gemmInt8", 9),
+    operation<csr_gemm>("csrGemm", 8),
+    operation<csr_gemm_int8>("csrGemmInt8", 12),
+    operation<gemm_quantized>("gemmQuantized", 10),
     operation<svd>("svd", 4),
 };
 

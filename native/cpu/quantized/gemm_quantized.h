@@ -1,0 +1,58 @@
+// Products with group-quantized weights: the kernels behind the backend's `gemm_quantized`.
+#pragma once
+
+#include "backend/backend.h"
+#include "backend/kernels.h"
+#include "cpu/quantized/layout.h"
+
+namespace tersor::cpu {
+
+// y[m, w.rows] = activation(x[m, w.columns] * w^T + bias).
+struct QuantizedProduct {
+  int64_t m;
+  const float* x;
+  PackedMatrix w;
+  const float* bias;  // or null
+  bool relu;
+  float* y;
+};
+
+using QuantizedKernel = tersor_status(tersor_context*, const QuantizedProduct&);
+
+extern const KernelList<QuantizedKernel> gemm_quantized_kernels;
+
+// Codes become f32 weights, a block of a tile at a time, which meet x in f32.
+QuantizedKernel gemm_quantized_scalar;
+QuantizedKernel gemm_quantized_avx2;
+QuantizedKernel gemm_quantized_avx512;
+// Codes stay integers; x becomes three int8 digits. Rows of x that digits cannot stand for go to the kernel above.
+QuantizedKernel gemm_quantized_avx512vnni;
+
+// The operation with a kernel of the caller's choice.
+tersor_status gemm_quantized_with(QuantizedKernel* kernel, tersor_context* context, const tersor_tensor* x,
+                                  const tersor_quantized* w, const tersor_tensor* bias, tersor_activation activation,
+                                  const tersor_tensor* y);
+
+// --- what kernels share ----------------------------------------------------------------------------------------------
+
+// Rows of x per pass over the weight: their sums of one tile stay in L1.
+inline constexpr int64_t kPassRows = 128;
+
+// Tiles per chunk of a pass over `rows` rows: some hundred thousand products.
+int64_t tile_grain(const QuantizedProduct& product, int64_t rows);
+
+// Adds bias to sums [rows][32], applies the activation, and writes the columns of tile `tile` that there are into y
+// from row `row` on.
+void write_tile(const QuantizedProduct& product, int64_t tile, int64_t row, int64_t rows, const float* sums);
+
+// What a vector ISA brings to the kernels in f32.
+struct FloatTiles {
+  // panel[k][32] = the weights of a block.
+  void (*expand)(int plane_bits, const uint8_t* block, const float* offsets, int64_t depth, float* panel);
+  // sums[i][j] += sum_k x[i * x_stride + k] * panel[k][j], j < 32.
+  void (*multiply)(int64_t depth, const float* x, int64_t x_stride, int64_t rows, const float* panel, float* sums);
+};
+
+tersor_status gemm_quantized_float(tersor_context* context, const QuantizedProduct& product, const FloatTiles& tiles);
+
+}  // namespace tersor::cpu

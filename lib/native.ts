@@ -88,7 +88,7 @@ type Affine = [scales: T, zeroPoints: Optional, biases: Optional, codeMin: numbe
 /** `tersor_csr`: row offsets, columns, values, columns of the weight (rows follow from the offsets). */
 type Csr = [rowOffsets: T, columns: T, values: T, cols: number];
 /** `tersor_int8_epilogue`, in argument order. */
-type Int8Epilogue = [
+export type Int8Epilogue = [
   inputScale: number,
   inputZeroPoint: number,
   scales: T,

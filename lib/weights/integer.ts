@@ -1,34 +1,80 @@
-import { native } from '../native';
+import type { LinearOptions } from '../autograd';
+import { Activation, type Int8Epilogue, native } from '../native';
 import { empty, full, keep, type Tensor, tensor, tidy } from '../tensor';
 import { type InputQuantization, InputQuantizer } from './input';
 import { codeRange, type QuantizationScheme } from './scheme';
 
-/** What the integer kernels need beside the weight's int8 values. */
+/** A prepared x · Wᵀ. */
+export interface Product {
+  /** f32 [n, in] → f32 [n, out], then bias and ReLU. */
+  multiply(x: Tensor, options: LinearOptions): Tensor;
+  /** Frees the operands. */
+  dispose(): void;
+}
+
+/** What an integer product needs beside the weight's int8 values. */
 export interface IntegerOperands {
-  readonly input: InputQuantizer;
-  /** f32 [rows] or [1]. */
+  readonly input: InputQuantization;
+  /** f32 [rows or 1, 1]; shared, not taken over. */
   readonly scales: Tensor;
-  /** i32 [rows]: sums of the weight's integers, which the input's zero point is multiplied by. */
-  readonly rowSums: Tensor;
+  /** Sum of each row's integers, which the input's zero point is multiplied by. */
+  readonly rowSums: Int32Array;
+}
+
+/** Compressed sparse rows of int8 values; taken over. */
+export interface IntegerCsr {
+  readonly rowOffsets: Tensor;
+  readonly columns: Tensor;
+  readonly values: Tensor;
 }
 
 /**
- * @param scales the weight's scales, one per row or a single one; shared
- * @param rowSums sum of each row's integers
+ * Quantizes the inputs to uint8, multiplies exactly, rescales.
+ *
+ * @param weight i8 [rows, columns]; taken over
  */
-export function integerOperands(input: InputQuantization, scales: Tensor, rowSums: Int32Array): IntegerOperands {
-  return {
-    input: new InputQuantizer(input),
-    scales: keep(scales.reshape([scales.size])),
-    rowSums: keep(tensor(rowSums)),
-  };
+export function denseIntegerProduct(weight: Tensor, operands: IntegerOperands): Product {
+  keep(weight);
+  return integerProduct(weight.shape[0] as number, [weight], operands, (x, epilogue, y) =>
+    native.gemmInt8(x.handle, weight.handle, ...epilogue, y.handle),
+  );
 }
 
-/** Frees the operands. */
-export function disposeIntegerOperands({ input, scales, rowSums }: IntegerOperands): void {
-  input.dispose();
-  scales.dispose();
-  rowSums.dispose();
+/** The same numbers, to the bit, from the nonzeros alone. */
+export function sparseIntegerProduct(
+  { rowOffsets, columns, values }: IntegerCsr,
+  width: number,
+  operands: IntegerOperands,
+): Product {
+  const parts = [rowOffsets, columns, values];
+  for (const part of parts) keep(part);
+  return integerProduct(rowOffsets.size - 1, parts, operands, (x, epilogue, y) =>
+    native.csrGemmInt8(x.handle, rowOffsets.handle, columns.handle, values.handle, width, ...epilogue, y.handle),
+  );
+}
+
+function integerProduct(
+  rows: number,
+  parts: readonly Tensor[],
+  operands: IntegerOperands,
+  run: (x: Tensor, epilogue: Int8Epilogue, y: Tensor) => void,
+): Product {
+  const input = new InputQuantizer(operands.input);
+  const scales = keep(operands.scales.reshape([operands.scales.size]));
+  const rowSums = keep(tensor(operands.rowSums));
+  return {
+    multiply(x, { bias, relu }) {
+      const y = empty([x.shape[0] ?? 0, rows]);
+      const activation = relu ? Activation.relu : Activation.identity;
+      const { scale, zeroPoint } = input;
+      run(input.quantize(x), [scale, zeroPoint, scales.handle, rowSums.handle, bias?.handle ?? null, activation], y);
+      return y;
+    },
+    dispose() {
+      input.dispose();
+      for (const part of [...parts, scales, rowSums]) part.dispose();
+    },
+  };
 }
 
 /** The integers that symmetric codes stand for: code minus zero point. */

@@ -1,10 +1,10 @@
 import { type LinearOptions, linear } from '../autograd';
-import { Activation, native } from '../native';
+import { native } from '../native';
 import { type Affine, affineArguments, empty, full, keep, type Tensor, tensor, tidy } from '../tensor';
 import { type BlobReader, corrupt, readArray, readScales, readTensor, toBlob } from './blob';
 import type { QuantizedDescriptor } from './descriptor';
 import type { InputQuantization } from './input';
-import { disposeIntegerOperands, type IntegerOperands, integerOperands, integersOf } from './integer';
+import { denseIntegerProduct, integersOf, type Product } from './integer';
 import {
   assertIntegerProduct,
   assertScheme,
@@ -33,7 +33,7 @@ export interface QuantizedParts {
 export class Quantized implements Weight {
   readonly kind = 'quantized';
   readonly parts: QuantizedParts;
-  private readonly integer: IntegerProduct | null;
+  private readonly integer: Product | null;
 
   /** @throws ERR_TERSOR_UNSUPPORTED for quantized inputs with a scheme that the integer kernels do not take */
   constructor(parts: QuantizedParts) {
@@ -53,9 +53,7 @@ export class Quantized implements Weight {
 
   matmul(x: Tensor, options: LinearOptions = {}): Tensor {
     const { integer } = this;
-    return served([x], () =>
-      integer === null ? linear(x, this.dense(), options) : this.multiplyIntegers(x, options, integer),
-    );
+    return served([x], () => (integer === null ? linear(x, this.dense(), options) : integer.multiply(x, options)));
   }
 
   gather(ids: Tensor): Tensor {
@@ -109,9 +107,7 @@ export class Quantized implements Weight {
 
   dispose(): void {
     for (const part of tensorsOf(this.parts)) part.dispose();
-    if (this.integer === null) return;
-    disposeIntegerOperands(this.integer.operands);
-    this.integer.weight.dispose();
+    this.integer?.dispose();
   }
 
   /** @throws ERR_TERSOR_CORRUPT_FILE when the blobs do not fit the descriptor */
@@ -128,23 +124,6 @@ export class Quantized implements Weight {
       groupSize: groupSizeOf(scheme, shape[1]),
     };
     return new Quantized({ scheme, codes: readTensor(reader, 'codes', dtype, shape), affine, input: input ?? null });
-  }
-
-  private multiplyIntegers(x: Tensor, options: LinearOptions, { weight, operands }: IntegerProduct): Tensor {
-    const { input, scales, rowSums } = operands;
-    const y = empty([x.shape[0] ?? 0, this.shape[0]]);
-    native.gemmInt8(
-      input.quantize(x).handle,
-      weight.handle,
-      input.scale,
-      input.zeroPoint,
-      scales.handle,
-      rowSums.handle,
-      options.bias?.handle ?? null,
-      options.relu ? Activation.relu : Activation.identity,
-      y.handle,
-    );
-    return y;
   }
 }
 
@@ -169,19 +148,11 @@ export function quantizeMatrix(
   return tidy(() => new Quantized({ scheme, ...roundMatrix(w, scheme), input }));
 }
 
-interface IntegerProduct {
-  /** i8 [rows, columns]; the stored codes themselves when they are int8. */
-  readonly weight: Tensor;
-  readonly operands: IntegerOperands;
-}
-
-function integerProduct({ scheme, codes, affine }: QuantizedParts, input: InputQuantization): IntegerProduct {
+function integerProduct({ scheme, codes, affine }: QuantizedParts, input: InputQuantization): Product {
   const values = integersOf(codes, scheme);
   const sums = rowSums(values, codes.shape as readonly [number, number]);
-  return {
-    operands: integerOperands(input, affine.scales, sums),
-    weight: codes.dtype === 'i8' ? codes : keep(tensor(values, codes.shape)),
-  };
+  const weight = codes.dtype === 'i8' ? codes : tensor(values, codes.shape);
+  return denseIntegerProduct(weight, { input, scales: affine.scales, rowSums: sums });
 }
 
 /** Sum of each row's integers. */

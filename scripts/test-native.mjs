@@ -81,6 +81,7 @@ function runTests(folder, isa) {
     cwd: root,
     env,
     encoding: 'utf8',
+    maxBuffer: 2 ** 28,
   });
   const output = `${result.stdout ?? ''}${result.stderr ?? ''}`;
   if (isa !== '' && result.status === NOT_ON_THIS_MACHINE) return { output };

@@ -7,7 +7,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { setup } from './setup.mjs';
-import { elapsed, printError, root, run, step } from './support.mjs';
+import { elapsed, printError, root, run, StepError, step } from './support.mjs';
 import { testNative } from './test-native.mjs';
 
 /** Mocha tests whose result depends on the kernels in use; run again under forced instruction sets. */
@@ -39,33 +39,61 @@ async function check(name, command, args) {
 }
 
 /**
- * Runs mocha with its report on our terminal.
- *
- * @param {readonly string[]} args
- * @param {Record<string, string>} [env]
- * @returns {{ passed: number, failed: number, pending: number }}
+ * @typedef {object} MochaResult
+ * @property {number} passed
+ * @property {number} failed
+ * @property {number} pending
+ * @property {string} output what it printed when it was not shown
  */
-function mocha(args, env = {}) {
+
+/**
+ * Runs mocha.
+ *
+ * @param {readonly string[]} specs
+ * @param {{ env?: Record<string, string>, show?: boolean }} [options] `show`: its report goes to our terminal
+ * @returns {MochaResult}
+ */
+function mocha(specs, { env = {}, show = false } = {}) {
   const folder = mkdtempSync(path.join(os.tmpdir(), 'tersor-verify-'));
   const counts = path.join(folder, 'counts.json');
+  const program = path.join(root, 'node_modules/mocha/bin/mocha.js');
   try {
-    const { status } = spawnSync(
+    const { status, stdout, stderr } = spawnSync(
       process.execPath,
-      [
-        path.join(root, 'node_modules/mocha/bin/mocha.js'),
-        '--forbid-only',
-        '--reporter',
-        'scripts/mocha-reporter.cjs',
-        ...args,
-      ],
-      { cwd: root, stdio: 'inherit', env: { ...process.env, ...env, TERSOR_TEST_COUNTS: counts } },
+      [program, '--forbid-only', '--reporter', 'scripts/mocha-reporter.cjs', ...specs],
+      {
+        cwd: root,
+        stdio: show ? 'inherit' : 'pipe',
+        encoding: 'utf8',
+        maxBuffer: 2 ** 28,
+        env: { ...process.env, ...env, TERSOR_TEST_COUNTS: counts },
+      },
     );
     // Mocha that crashed or loaded nothing leaves no counts or a bad exit; both are a failure.
     const count = existsSync(counts) ? JSON.parse(readFileSync(counts, 'utf8')) : { passed: 0, failed: 0, pending: 0 };
     if (count.failed === 0 && (status !== 0 || count.passed === 0)) count.failed = 1;
-    return count;
+    return { ...count, output: `${stdout ?? ''}${stderr ?? ''}` };
   } finally {
     rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/**
+ * Runs the tests that depend on kernels under a forced instruction set; prints one line, and everything when one fails.
+ *
+ * @param {string} isa
+ */
+async function mochaWithIsa(isa) {
+  try {
+    await step(`mocha, kernel tests: ${isa}`, () => {
+      const specs = KERNEL_TESTS.map((folder) => `${folder}/**/*.test.ts`);
+      const { passed, failed, output } = mocha(specs, { env: { TERSOR_ISA: isa } });
+      add({ passed, failed });
+      if (failed > 0) throw new StepError(`${failed} test(s) failed with TERSOR_ISA=${isa}`, output);
+      return `${passed} passed`;
+    });
+  } catch (error) {
+    printError(error);
   }
 }
 
@@ -96,18 +124,10 @@ await check('types: bench', 'tsc', ['-p', 'bench']);
 add(await testNative());
 add(await testNative({ sanitize: true }));
 
-for (const isa of lowerIsaLevels()) {
-  console.log(`\nmocha, kernel tests with TERSOR_ISA=${isa}`);
-  add(
-    mocha(
-      KERNEL_TESTS.filter((place) => existsSync(path.join(root, place))).map((place) => `${place}/**/*.test.ts`),
-      { TERSOR_ISA: isa },
-    ),
-  );
-}
+for (const isa of lowerIsaLevels()) await mochaWithIsa(isa);
 
 console.log(`\nmocha, all tests (${elapsed(start)} so far)`);
-const count = mocha(['test/**/*.test.ts']);
+const count = mocha(['test/**/*.test.ts'], { show: true });
 add(count);
 // Tests may skip themselves where the shared data or a browser is missing, but not on the machine that has both.
 if (count.pending > 0 && process.env.CI === 'true' && existsSync(path.join(root, '../shared'))) {

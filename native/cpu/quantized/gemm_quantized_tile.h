@@ -13,11 +13,13 @@ namespace {
 
 // The same arithmetic as `dequantize`: the weights have its bits, except where an offset stands for a bias.
 template <int kBits, bool kOffsets>
-void expand_plane(const uint8_t* block, const float* offsets, int64_t depth, float* panel) {
+void expand_plane(const uint8_t* block, const float* offsets, int64_t depth, float* __restrict panel) {
   constexpr int kHalf = kTileColumns / 2;
   constexpr uint32_t kMask = (1u << kBits) - 1;
   const auto* scales = reinterpret_cast<const float*>(block);
   const auto* negated = reinterpret_cast<const int16_t*>(block + kTileColumns * 4);
+  int32_t zeros[kTileColumns];
+  for (int64_t i = 0; i < kTileColumns; ++i) zeros[i] = negated[i];
   const uint8_t* codes = block + kBlockHeader;
   for (int64_t k = 0; k < depth; k += 4) {
     for (int half = 0; half < 2; ++half) {
@@ -28,7 +30,7 @@ void expand_plane(const uint8_t* block, const float* offsets, int64_t depth, flo
         float* to = panel + (k + b) * kTileColumns + half * kHalf;
         for (int i = 0; i < kHalf; ++i) {
           const auto code = static_cast<int32_t>(lanes[i] >> (8 * b + shift) & kMask);
-          const float step = static_cast<float>(code + negated[half * kHalf + i]);
+          const float step = static_cast<float>(code + zeros[half * kHalf + i]);
           const float value = scales[half * kHalf + i] * step;
           to[i] = kOffsets ? value + offsets[half * kHalf + i] : value;
         }

@@ -87,6 +87,8 @@ export interface MemoryUse {
 type Affine = [scales: T, zeroPoints: Optional, biases: Optional, codeMin: number, codeMax: number, groupSize: number];
 /** `tersor_csr`: row offsets, columns, values, columns of the weight (rows follow from the offsets). */
 type Csr = [rowOffsets: T, columns: T, values: T, cols: number];
+/** `tersor_quantized`, in argument order. */
+type PackedWeight = [packed: T, rows: number, cols: number, bits: number, groupSize: number, hasOffsets: boolean];
 /** `tersor_int8_epilogue`, in argument order. */
 export type Int8Epilogue = [
   inputScale: number,
@@ -115,6 +117,7 @@ export interface NativeOperations {
     c: T,
   ): void;
   gemmInt8(x: T, w: T, ...rest: [...Int8Epilogue, y: T]): void;
+  gemmQuantized(x: T, ...rest: [...PackedWeight, bias: Optional, activation: Activation, y: T]): void;
   csrGemm(x: T, ...rest: [...Csr, bias: Optional, activation: Activation, y: T]): void;
   csrGemmInt8(x: T, ...rest: [...Csr, ...Int8Epilogue, y: T]): void;
   svd(a: T, u: T, s: T, vt: T): void;
@@ -130,6 +133,7 @@ export interface NativeOperations {
   scatterAdd(rows: T, ids: T, table: T): void;
   quantize(x: T, ...rest: [...Affine, codes: T]): void;
   dequantize(codes: T, ...rest: [...Affine, ids: Optional, y: T]): void;
+  packQuantized(codes: T, ...rest: [...Affine, packed: T]): void;
   fakeQuantize(x: T, ...rest: [...Affine, y: T]): void;
   fakeQuantizeGradient(x: T, ...rest: [...Affine, dy: T, dx: T]): void;
   minMax(x: T, groupSize: number, minimum: T, maximum: T): void;
@@ -181,6 +185,15 @@ export interface NativeAddon extends NativeOperations {
   ): Promise<void>;
   createCancelToken(): CancelToken;
   cancel(token: CancelToken): void;
+  /** Bytes of what `packQuantized` writes on `device`. */
+  quantizedBytes(
+    rows: number,
+    cols: number,
+    bits: number,
+    groupSize: number,
+    hasOffsets: boolean,
+    device: string,
+  ): number;
   threads(): number;
   setThreads(count: number): void;
   kernels(): KernelInfo[];

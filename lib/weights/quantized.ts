@@ -5,6 +5,7 @@ import { type BlobReader, corrupt, readArray, readScales, readTensor, toBlob } f
 import type { QuantizedDescriptor } from './descriptor';
 import type { InputQuantization } from './input';
 import { denseIntegerProduct, integersOf, type Product } from './integer';
+import { packedProduct, readsCodes } from './packed';
 import {
   assertIntegerProduct,
   assertScheme,
@@ -34,6 +35,8 @@ export class Quantized implements Weight {
   readonly kind = 'quantized';
   readonly parts: QuantizedParts;
   private readonly integer: Product | null;
+  /** Made by the first product: a table that is only gathered from never pays for it. */
+  private packed: Product | null = null;
 
   /** @throws ERR_TERSOR_UNSUPPORTED for quantized inputs with a scheme that the integer kernels do not take */
   constructor(parts: QuantizedParts) {
@@ -52,8 +55,10 @@ export class Quantized implements Weight {
   }
 
   matmul(x: Tensor, options: LinearOptions = {}): Tensor {
-    const { integer } = this;
-    return served([x], () => (integer === null ? linear(x, this.dense(), options) : integer.multiply(x, options)));
+    return served([x], () => {
+      const product = this.integer ?? this.codesProduct();
+      return product === null ? linear(x, this.dense(), options) : product.multiply(x, options);
+    });
   }
 
   gather(ids: Tensor): Tensor {
@@ -108,6 +113,7 @@ export class Quantized implements Weight {
   dispose(): void {
     for (const part of tensorsOf(this.parts)) part.dispose();
     this.integer?.dispose();
+    this.packed?.dispose();
   }
 
   /** @throws ERR_TERSOR_CORRUPT_FILE when the blobs do not fit the descriptor */
@@ -124,6 +130,14 @@ export class Quantized implements Weight {
       groupSize: groupSizeOf(scheme, shape[1]),
     };
     return new Quantized({ scheme, codes: readTensor(reader, 'codes', dtype, shape), affine, input: input ?? null });
+  }
+
+  /** Null when the codes have to be dequantized for a product. */
+  private codesProduct(): Product | null {
+    const { codes, affine } = this.parts;
+    if (!readsCodes(this.shape[1], affine.groupSize)) return null;
+    this.packed ??= packedProduct(codes, affine);
+    return this.packed;
   }
 }
 

@@ -36,6 +36,7 @@ describe('native operations', () => {
       'run',
       'createCancelToken',
       'cancel',
+      'quantizedBytes',
       'threads',
       'setThreads',
       'kernels',

@@ -108,6 +108,23 @@ export const CASES: OperationCase[] = [
     outputs: [8],
   },
   {
+    operation: 'gemmQuantized',
+    // 33 rows are two tiles, each of a block of 256 bytes of codes behind 192 of parameters.
+    args: () => [
+      f32([2, 6], 1, 2, 3),
+      u8([2 * (192 + 128)], 1, 2, 3),
+      33,
+      6,
+      4,
+      8,
+      false,
+      f32([33], 1),
+      Activation.relu,
+      zeros([2, 33]),
+    ],
+    outputs: [9],
+  },
+  {
     operation: 'csrGemm',
     args: () => [f32([4, 3], 1, 2, 3, 4), ...csr(f32([3], 1, 2, 3)), f32([2], 0.5), Activation.identity, zeros([4, 2])],
     outputs: [7],
@@ -146,6 +163,11 @@ export const CASES: OperationCase[] = [
   { operation: 'gather', args: () => [f32([4, 3], 1, 2, 3, 4), i32([2], 3, 0), zeros([2, 3])], outputs: [2] },
   { operation: 'scatterAdd', args: () => [f32([2, 3], 1, 2, 3), i32([2], 3, 3), f32([4, 3], 1)], outputs: [2] },
   { operation: 'quantize', args: () => [f32([2, 3], 1, -1, 0.3), ...affine(), zeros([2, 3], 'i8')], outputs: [7] },
+  {
+    operation: 'packQuantized',
+    args: () => [i8([2, 3], 5, -3), ...affine(), u8([192 + 256])],
+    outputs: [7],
+  },
   {
     operation: 'dequantize',
     args: () => [i8([2, 3], 5, -3), ...affine(), i32([2], 1, 1), zeros([2, 3])],

@@ -1,0 +1,44 @@
+import { Activation, native } from '../native';
+import { type Affine, affineArguments, empty, keep, type Tensor } from '../tensor';
+import { bitsOf } from '../tensor/dtype';
+import type { Product } from './integer';
+
+/** Fewer columns than this are dequantized as fast as they are laid out. */
+const FEWEST_COLUMNS = 32;
+
+/** Groups of another size would start in the middle of a vector. */
+const GROUP_STEP = 32;
+
+/**
+ * Whether a product with a quantized weight should read its codes: rows long enough, in groups that the kernels read whole.
+ *
+ * @param groupSize columns per group; at least `columns` for one group
+ */
+export function readsCodes(columns: number, groupSize: number): boolean {
+  return columns >= FEWEST_COLUMNS && (groupSize >= columns || groupSize % GROUP_STEP === 0);
+}
+
+/**
+ * Multiplies in f32 by codes, which are copied once into the order in which the device's kernels read them.
+ *
+ * @param codes i8, u8 or u1..u4 [rows, columns]; stay the caller's, as the affine does
+ * @throws ERR_TERSOR_OUT_OF_RANGE for a zero point that is no code; ERR_TERSOR_INVALID_ARGUMENT for a scale that is not finite and > 0
+ */
+export function packedProduct(codes: Tensor, affine: Affine): Product {
+  const [rows, columns] = codes.shape as readonly [number, number];
+  const layout = [rows, columns, bitsOf(codes.dtype), affine.groupSize, affine.biases !== null] as const;
+  const packed = empty([native.quantizedBytes(...layout, codes.device)], 'u8', codes.device);
+  native.packQuantized(codes.handle, ...affineArguments(affine), packed.handle);
+  keep(packed);
+  return {
+    multiply(x, { bias, relu }) {
+      const y = empty([x.shape[0] ?? 0, rows]);
+      const activation = relu ? Activation.relu : Activation.identity;
+      native.gemmQuantized(x.handle, packed.handle, ...layout, bias?.handle ?? null, activation, y.handle);
+      return y;
+    },
+    dispose() {
+      packed.dispose();
+    },
+  };
+}

@@ -24,8 +24,9 @@ import { TrainableMatrix } from './trainable';
 import { assertMatrix, type StoredWeight, storedBytes, type Weight } from './weight';
 
 /**
- * Share of nonzeros up to which the integer product reads them alone. Above, the dense integer kernel is faster (measured at 784 x 128,
- * batches of 1 and 128: they break even at 4 % and 8 %) and its int8 matrix is no larger than the nonzeros with their columns.
+ * Share of nonzeros up to which the integer product reads them alone. Above, it runs the dense integer kernel on an int8 matrix of its own,
+ * which costs a byte per element beside the nonzeros. Estimated, not measured: at 784 x 128 and 20 % nonzero the dense kernel took a fifth
+ * (batch 1) and two fifths (batch 128) of the sparse one's time; if that time is proportional to the nonzeros, they meet at 4 % and 8 %.
  */
 const SPARSE_PRODUCT_DENSITY = 0.05;
 

@@ -67,7 +67,7 @@ export interface DeviceInfo {
   available: boolean;
   /** Why it is not available; empty otherwise. */
   reason: string;
-  /** ISA level in use ('scalar', 'avx2', 'avx512', 'avx512_vnni'); empty when the device is not available. */
+  /** Best ISA level in use, one of TERSOR_ISA's names such as 'avx2' or 'neon'; empty when the device is not available. */
   isa: string;
   /** Threads it uses, the caller's included; 0 when the device is not available. */
   threads: number;

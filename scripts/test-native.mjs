@@ -10,7 +10,7 @@ import { compileJobs, dropForeignBuild, setup } from './setup.mjs';
 import { isMain, printError, root, run, StepError, step } from './support.mjs';
 
 /** Forced one after the other; the first is the machine's own choice. */
-const ISA_LEVELS = ['', 'scalar', 'avx2', 'avx512'];
+const ISA_LEVELS = ['', 'scalar', ...(process.arch === 'x64' ? ['avx2', 'avx2_vnni', 'avx512'] : ['neon'])];
 /** The tests' exit code when the machine lacks the forced instruction set. */
 const NOT_ON_THIS_MACHINE = 77;
 

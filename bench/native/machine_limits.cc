@@ -127,9 +127,9 @@ Limits measure_limits(int threads) {
     if (loop == f32_peaks.best()) limits.f32_in_use = limits.f32.back().per_second;
   }
   for (const Int8Peak& peak : int8_peaks) {
-    if (peak.loop == nullptr || peak.isa > detected_isa()) continue;
+    if (peak.loop == nullptr || !detected_isas().has(peak.isa)) continue;
     limits.int8.push_back({name_of(peak.isa), best_rate(peak_rates(peak.loop, threads))});
-    if (!limits.int8_in_use && peak.isa <= active_isa()) limits.int8_in_use = limits.int8.back().per_second;
+    if (!limits.int8_in_use && active_isas().has(peak.isa)) limits.int8_in_use = limits.int8.back().per_second;
   }
   limits.memory = memory_speeds(threads);
   return limits;

@@ -18,9 +18,9 @@ struct KernelRegistry {
     const char* selected = nullptr;
     for (const auto& entry : list.entries_) {
       KernelReport row{list.operation_, entry.name, name_of(entry.isa), false, ""};
-      if (entry.isa > detected_isa()) {
-        row.reason = std::string("needs ") + row.isa + ", this machine has " + name_of(detected_isa());
-      } else if (entry.isa > active_isa()) {
+      if (!detected_isas().has(entry.isa)) {
+        row.reason = std::string("needs ") + row.isa + ", this machine has " + detected_isas().names();
+      } else if (!active_isas().has(entry.isa)) {
         row.reason = std::string("needs ") + row.isa + ", TERSOR_ISA=" + name_of(active_isa());
       } else if (selected != nullptr) {
         row.reason = std::string(selected) + " comes first";
@@ -52,13 +52,13 @@ KernelListBase::~KernelListBase() { std::erase(KernelRegistry::lists(), this); }
 
 KernelListBase::AnyFunction KernelListBase::select() const {
   for (const AnyEntry& entry : entries_) {
-    if (entry.isa <= active_isa()) return entry.function;
+    if (active_isas().has(entry.isa)) return entry.function;
   }
   return nullptr;
 }
 
 KernelListBase::AnyFunction KernelListBase::find(Isa isa) const {
-  if (isa > detected_isa()) return nullptr;
+  if (!detected_isas().has(isa)) return nullptr;
   for (const AnyEntry& entry : entries_) {
     if (entry.isa == isa) return entry.function;
   }

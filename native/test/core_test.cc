@@ -69,15 +69,24 @@ TEST_CASE("integers saturate, round half to even and take NaN as 0") {
 }
 
 TEST_CASE("TERSOR_ISA may lower the level, never raise it, and a name nobody knows is an error") {
-  CHECK(choose_isa(nullptr, Isa::avx512).isa == Isa::avx512);
-  CHECK(choose_isa("", Isa::avx512).error.empty());
-  CHECK(choose_isa("avx2", Isa::avx512_vnni).isa == Isa::avx2);
-  CHECK(choose_isa("scalar", Isa::scalar).error.empty());
-  CHECK(choose_isa("avx512", Isa::avx2).error ==
-        "expected at most avx2 (what this machine can run), got avx512, at TERSOR_ISA");
-  CHECK(choose_isa("AVX2", Isa::avx512).error ==
-        "expected one of scalar, avx2, avx512, avx512_vnni, got AVX2, at TERSOR_ISA");
-  CHECK(active_isa() <= detected_isa());
+  const IsaSet skylake = IsaSet().with(Isa::avx2).with(Isa::avx512);
+  const IsaSet alder_lake = IsaSet().with(Isa::avx2).with(Isa::avx2_vnni);
+  CHECK(choose_isa(nullptr, skylake).allowed.best() == Isa::avx512);
+  CHECK(choose_isa("", skylake).error.empty());
+  CHECK(choose_isa("avx2", skylake).allowed.best() == Isa::avx2);
+  CHECK(choose_isa("scalar", IsaSet()).error.empty());
+  CHECK(choose_isa("avx512", alder_lake).error ==
+        "expected one of scalar, avx2, avx2_vnni (what this machine can run), got avx512, at TERSOR_ISA");
+  CHECK(choose_isa("AVX2", IsaSet()).error == "expected one of scalar (what this machine can run), got AVX2, at TERSOR_ISA");
+  CHECK(detected_isas().has(active_isa()));
+}
+
+TEST_CASE("a level that the machine skips is neither used nor in the way of a better one") {
+  const IsaSet skylake = IsaSet().with(Isa::avx2).with(Isa::avx512);
+  CHECK_FALSE(skylake.has(Isa::avx2_vnni));
+  CHECK_FALSE(choose_isa("avx2_vnni", skylake).error.empty());
+  CHECK(choose_isa("avx512", skylake).allowed.names() == "scalar, avx2, avx512");
+  CHECK(skylake.up_to(Isa::avx2_vnni).best() == Isa::avx2);
 }
 
 int scalar_answer() { return 1; }
@@ -87,13 +96,13 @@ TEST_CASE("a kernel list uses its first allowed kernel and reports why the other
   const KernelList<int()> list("test_operation", {{"vector_answer", Isa::avx512_vnni, vector_answer},
                                                   {"first_answer", Isa::scalar, scalar_answer},
                                                   {"second_answer", Isa::scalar, vector_answer}});
-  const bool has_vector = active_isa() == Isa::avx512_vnni;
+  const bool has_vector = active_isas().has(Isa::avx512_vnni);
   CHECK(list.best()() == (has_vector ? 2 : 1));
   CHECK(list.at(Isa::scalar)() == 1);
   const bool has_avx2 = list.at(Isa::avx2) != nullptr;
   CHECK_FALSE(has_avx2);
   const bool can_run_vector = list.at(Isa::avx512_vnni) != nullptr;
-  CHECK(can_run_vector == (detected_isa() == Isa::avx512_vnni));
+  CHECK(can_run_vector == detected_isas().has(Isa::avx512_vnni));
   std::vector<KernelReport> rows;
   for (const KernelReport& row : kernel_report()) {
     if (std::string(row.operation) == "test_operation") rows.push_back(row);

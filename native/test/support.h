@@ -191,7 +191,8 @@ auto same_for_any_thread_count(const std::string& what, Body&& body) {
 // body(name of the level, kernel) for every kernel of the list that this machine can run, whatever TERSOR_ISA says.
 template <typename Function, typename Body>
 void for_each_kernel(const KernelList<Function>& list, Body&& body) {
-  for (const Isa isa : {Isa::scalar, Isa::avx2, Isa::avx512, Isa::avx512_vnni}) {
+  for (int i = 0; i < kIsaCount; ++i) {
+    const Isa isa = static_cast<Isa>(i);
     if (Function* kernel = list.at(isa)) body(std::string(name_of(isa)), kernel);
   }
 }

@@ -35,6 +35,8 @@ export type DType = (typeof DTYPES)[number];
 export const enum Activation {
   identity = 0,
   relu = 1,
+  gelu = 2,
+  silu = 3,
 }
 /** Order of `tersor_binary_op`. */
 export const enum Binary {
@@ -90,14 +92,9 @@ type Csr = [rowOffsets: T, columns: T, values: T, cols: number];
 /** `tersor_quantized`, in argument order. */
 type PackedWeight = [packed: T, rows: number, cols: number, bits: number, groupSize: number, hasOffsets: boolean];
 /** `tersor_int8_epilogue`, in argument order. */
-export type Int8Epilogue = [
-  inputScale: number,
-  inputZeroPoint: number,
-  scales: T,
-  rowSums: T,
-  bias: Optional,
-  activation: Activation,
-];
+export type Int8Epilogue = [inputScale: number, inputZeroPoint: number, scales: T, rowSums: T, ...after: Epilogue];
+/** `tersor_epilogue`, in argument order. */
+export type Epilogue = [bias: Optional, activation: Activation, residual: Optional];
 
 /** The addon's synchronous functions. Outputs come last and are written in place. */
 export interface NativeOperations {
@@ -106,19 +103,10 @@ export interface NativeOperations {
   copy(from: T, to: T): void;
   randomUniform(seed: bigint, offset: bigint, low: number, high: number, y: T): void;
   randomNormal(seed: bigint, offset: bigint, mean: number, deviation: number, y: T): void;
-  gemm(
-    a: T,
-    transposeA: boolean,
-    b: T,
-    transposeB: boolean,
-    bias: Optional,
-    activation: Activation,
-    accumulate: boolean,
-    c: T,
-  ): void;
+  gemm(a: T, transposeA: boolean, b: T, transposeB: boolean, ...rest: [...Epilogue, accumulate: boolean, c: T]): void;
   gemmInt8(x: T, w: T, ...rest: [...Int8Epilogue, y: T]): void;
-  gemmQuantized(x: T, ...rest: [...PackedWeight, bias: Optional, activation: Activation, y: T]): void;
-  csrGemm(x: T, ...rest: [...Csr, bias: Optional, activation: Activation, y: T]): void;
+  gemmQuantized(x: T, ...rest: [...PackedWeight, ...Epilogue, y: T]): void;
+  csrGemm(x: T, ...rest: [...Csr, ...Epilogue, y: T]): void;
   csrGemmInt8(x: T, ...rest: [...Csr, ...Int8Epilogue, y: T]): void;
   svd(a: T, u: T, s: T, vt: T): void;
   relu(x: T, y: T): void;

@@ -104,7 +104,7 @@ Benchmark work_of(const Product& p, Arithmetic arithmetic) {
 Benchmark csr_f32(const Parameters& shape) {
   const auto p = std::make_shared<FloatProduct>(shape);
   Benchmark benchmark = work_of(*p, Arithmetic::f32);
-  benchmark.ours = [p] { call(tersor_cpu_backend()->csr_gemm, p->x, &p->w.csr, nullptr, TERSOR_IDENTITY, p->y); };
+  benchmark.ours = [p] { call(tersor_cpu_backend()->csr_gemm, p->x, &p->w.csr, nullptr, p->y); };
   set_peer(benchmark, p, p->y,
            {.m = p->m,
             .n = p->n,

@@ -37,7 +37,7 @@ Benchmark gemm_f32(const Parameters& shape) {
   benchmark.operations = 2.0 * static_cast<double>(p->m * p->n * p->k);
   benchmark.bytes = static_cast<double>(p->a.bytes() + p->b.bytes() + p->c.bytes());
   benchmark.ours = [p] {
-    call(tersor_cpu_backend()->gemm, p->a, p->ta, p->b, p->tb, nullptr, TERSOR_IDENTITY, 0, p->c);
+    call(tersor_cpu_backend()->gemm, p->a, p->ta, p->b, p->tb, nullptr, 0, p->c);
   };
   // With the left operand transposed both are activations or gradients, which nobody can lay out beforehand.
   set_peer(benchmark, p, p->c,

@@ -24,8 +24,7 @@ struct Int8Layer {
                  .input_zero_point = 0,
                  .scales = scales,
                  .row_sums = row_sums,
-                 .bias = nullptr,
-                 .activation = TERSOR_IDENTITY} {
+                 .after = {}} {
     x.fill<uint8_t>(1, 0, 255);
     scales.fill<float>(3, 1, 1000, 1000);
     row_sums.fill<int32_t>(4, 0, 0);

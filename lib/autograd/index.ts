@@ -1,7 +1,7 @@
 export { add, concatColumns, multiply, reshape, scale, subtract } from './elementwise';
 export { gather } from './embedding';
 export { fakeQuantize } from './fake-quantize';
-export { type LinearOptions, linear, matmul, relu } from './linear';
+export { epilogueArguments, type LinearOptions, linear, matmul, relu } from './linear';
 export { crossEntropy, distillation } from './losses';
 export { sum } from './reduce';
 export { softmax } from './softmax';

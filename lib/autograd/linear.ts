@@ -1,37 +1,52 @@
 import { TersorError } from '../errors';
-import { Activation, Binary, native } from '../native';
+import { Activation, Binary, type Epilogue, native } from '../native';
 import { empty, type Tensor } from '../tensor';
 import { filled } from '../tensor/tensor';
+import { add } from './elementwise';
 import { columnSums } from './reduce';
-import { record } from './tape';
+import { isTracked, record } from './tape';
 
 /** What a linear map does after the product. */
 export interface LinearOptions {
   /** f32 [out], added to every row. */
   readonly bias?: Tensor | null;
-  /** Apply max(0, y) to the result, inside the same kernel. */
-  readonly relu?: boolean;
+  /** Applied inside the same kernel, after the bias. 'gelu' is x · Φ(x) with erf (Hendrycks & Gimpel 2016), 'silu' x / (1 + e⁻ˣ) (Elfwing et al. 2018). */
+  readonly activation?: 'relu' | 'gelu' | 'silu' | null;
+  /** f32 [n, out], added last. */
+  readonly residual?: Tensor | null;
+}
+
+const ACTIVATIONS = { relu: Activation.relu, gelu: Activation.gelu, silu: Activation.silu } as const;
+
+/** What a kernel is told of a product's end. */
+export function epilogueArguments({ bias, activation, residual }: LinearOptions): Epilogue {
+  const code = activation ? ACTIVATIONS[activation] : Activation.identity;
+  return [bias?.handle ?? null, code, residual?.handle ?? null];
 }
 
 /**
- * y = x · Wᵀ + bias, then ReLU when asked: the fully connected layer, one fused kernel.
+ * y = activation(x · Wᵀ + bias) + residual: the fully connected layer, one fused kernel.
  *
  * @param x f32 [n, in]
  * @param weight f32 [out, in] (PyTorch convention)
- * @returns f32 [n, out]; differentiable in x, weight and bias
- * @throws ERR_TERSOR_SHAPE, ERR_TERSOR_DTYPE
+ * @returns f32 [n, out]; differentiable in x, weight, bias and residual
+ * @throws ERR_TERSOR_SHAPE, ERR_TERSOR_DTYPE; ERR_TERSOR_UNSUPPORTED for 'gelu' or 'silu' while a gradient is being recorded
  * @example
  * const y = tersor.ops.linear(tersor.tensor([[1, 2]]), tersor.tensor([[3, 4], [5, 6]]))
  * console.log(y.toArray()) // 11, 17
  */
 export function linear(x: Tensor, weight: Tensor, options: LinearOptions = {}): Tensor {
-  const bias = options.bias ?? null;
-  const activation = options.relu ? Activation.relu : Activation.identity;
+  const { bias = null, activation = null, residual = null } = options;
+  if ([x, weight, bias, residual].some((input) => input !== null && isTracked(input))) {
+    // The gradient of an activation is told from its output, which a residual would hide.
+    if (residual !== null) return add(linear(x, weight, { bias, activation }), residual);
+    if (activation === 'gelu' || activation === 'silu') throw notDifferentiable(activation);
+  }
   const y = filled(empty([rowsOf(x, 'linear: x'), rowsOf(weight, 'linear: weight')]), (y) =>
-    native.gemm(x.handle, false, weight.handle, true, bias?.handle ?? null, activation, false, y.handle),
+    native.gemm(x.handle, false, weight.handle, true, ...epilogueArguments(options), false, y.handle),
   );
   return record(y, [x, weight, bias], (dy, wanted) => {
-    if (options.relu) maskByRelu(dy, y);
+    if (activation === 'relu') maskByRelu(dy, y);
     return [
       wanted[0] ? product(dy, false, weight, false, x.shape) : null,
       wanted[1] ? product(dy, true, x, false, weight.shape) : null,
@@ -72,7 +87,14 @@ function maskByRelu(dy: Tensor, y: Tensor): void {
 
 function product(a: Tensor, transposeA: boolean, b: Tensor, transposeB: boolean, shape: readonly number[]): Tensor {
   return filled(empty(shape), (c) =>
-    native.gemm(a.handle, transposeA, b.handle, transposeB, null, Activation.identity, false, c.handle),
+    native.gemm(a.handle, transposeA, b.handle, transposeB, null, Activation.identity, null, false, c.handle),
+  );
+}
+
+function notDifferentiable(activation: string): TersorError {
+  return new TersorError(
+    'ERR_TERSOR_UNSUPPORTED',
+    `expected 'relu' where a gradient is recorded, got '${activation}', at linear: its gradient needs the values before it`,
   );
 }
 

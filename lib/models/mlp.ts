@@ -35,7 +35,8 @@ export function mlp(sizes: readonly number[]): Architecture {
     weights: layers.flatMap(({ name, out, input }) => linearSpecs(name, [out, input])),
     forward: (weights, [x]) =>
       layers.reduce(
-        (hidden, { name }, i) => linearLayer(weights, name, hidden, { relu: i + 1 < layers.length }),
+        (hidden, { name }, i) =>
+          linearLayer(weights, name, hidden, { activation: i + 1 < layers.length ? 'relu' : null }),
         only(x, 'mlp'),
       ),
     exampleInputs: (count) => [randomUniform([count, sizes[0] as number])],

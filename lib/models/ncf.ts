@@ -101,7 +101,10 @@ function ncfMlpOf(embeddings: WeightSpec[], width: number, layers: readonly numb
       const [user, item] = userAndItem(inputs, 'ncf-mlp');
       const p = embeddingLayer(weights, 'user_embedding', user);
       const q = embeddingLayer(weights, 'item_embedding', item);
-      const top = hidden.reduce((x, { name }) => linearLayer(weights, name, x, { relu: true }), concatColumns(p, q));
+      const top = hidden.reduce(
+        (x, { name }) => linearLayer(weights, name, x, { activation: 'relu' }),
+        concatColumns(p, q),
+      );
       return reshape(linearLayer(weights, 'prediction', top), [user.size]);
     },
     exampleInputs: (count) => embeddings.map(({ shape: [rows = 1] }) => randomIds(count, rows)),

@@ -1,3 +1,4 @@
+import type { LinearOptions } from '../autograd';
 import type { Tensor } from '../tensor';
 import type { LinearOperator } from '../weights';
 
@@ -5,11 +6,16 @@ import type { LinearOperator } from '../weights';
 export type WeightSource = (name: string) => LinearOperator;
 
 /**
- * Fully connected layer: x · Wᵀ + b, then ReLU when asked, with `<layer>.weight` [out, in] and `<layer>.bias` [out] in any representation.
+ * Fully connected layer: activation(x · Wᵀ + b) with `<layer>.weight` [out, in] and `<layer>.bias` [out] in any representation.
  *
  * @param x f32 [n, in]
  * @returns f32 [n, out]
  */
-export function linearLayer(weights: WeightSource, layer: string, x: Tensor, { relu = false } = {}): Tensor {
-  return weights(`${layer}.weight`).matmul(x, { bias: weights(`${layer}.bias`).dense(), relu });
+export function linearLayer(
+  weights: WeightSource,
+  layer: string,
+  x: Tensor,
+  { activation = null }: Pick<LinearOptions, 'activation'> = {},
+): Tensor {
+  return weights(`${layer}.weight`).matmul(x, { bias: weights(`${layer}.bias`).dense(), activation });
 }

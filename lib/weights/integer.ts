@@ -1,12 +1,12 @@
-import type { LinearOptions } from '../autograd';
-import { Activation, type Int8Epilogue, native } from '../native';
+import { epilogueArguments, type LinearOptions } from '../autograd';
+import { type Int8Epilogue, native } from '../native';
 import { empty, full, keep, type Tensor, tensor, tidy } from '../tensor';
 import { type InputQuantization, InputQuantizer } from './input';
 import { codeRange, type QuantizationScheme } from './scheme';
 
 /** A prepared x · Wᵀ. */
 export interface Product {
-  /** f32 [n, in] → f32 [n, out], then bias and ReLU. */
+  /** f32 [n, in] → f32 [n, out], then bias, activation and residual. */
   multiply(x: Tensor, options: LinearOptions): Tensor;
   /** Frees the operands. */
   dispose(): void;
@@ -63,11 +63,10 @@ function integerProduct(
   const scales = keep(operands.scales.reshape([operands.scales.size]));
   const rowSums = keep(tensor(operands.rowSums));
   return {
-    multiply(x, { bias, relu }) {
+    multiply(x, options) {
       const y = empty([x.shape[0] ?? 0, rows]);
-      const activation = relu ? Activation.relu : Activation.identity;
       const { scale, zeroPoint } = input;
-      run(input.quantize(x), [scale, zeroPoint, scales.handle, rowSums.handle, bias?.handle ?? null, activation], y);
+      run(input.quantize(x), [scale, zeroPoint, scales.handle, rowSums.handle, ...epilogueArguments(options)], y);
       return y;
     },
     dispose() {

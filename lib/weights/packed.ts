@@ -1,4 +1,5 @@
-import { Activation, native } from '../native';
+import { epilogueArguments } from '../autograd';
+import { native } from '../native';
 import { type Affine, affineArguments, empty, keep, type Tensor } from '../tensor';
 import { bitsOf } from '../tensor/dtype';
 import type { Product } from './integer';
@@ -31,10 +32,9 @@ export function packedProduct(codes: Tensor, affine: Affine): Product {
   native.packQuantized(codes.handle, ...affineArguments(affine), packed.handle);
   keep(packed);
   return {
-    multiply(x, { bias, relu }) {
+    multiply(x, options) {
       const y = empty([x.shape[0] ?? 0, rows]);
-      const activation = relu ? Activation.relu : Activation.identity;
-      native.gemmQuantized(x.handle, packed.handle, ...layout, bias?.handle ?? null, activation, y.handle);
+      native.gemmQuantized(x.handle, packed.handle, ...layout, ...epilogueArguments(options), y.handle);
       return y;
     },
     dispose() {

@@ -1,6 +1,6 @@
-import type { LinearOptions } from '../autograd';
+import { epilogueArguments, type LinearOptions } from '../autograd';
 import { TersorError } from '../errors';
-import { Activation, native } from '../native';
+import { native } from '../native';
 import { empty, keep, type Tensor, tensor, tidy } from '../tensor';
 import { packBits, unpackBits } from './bit-stream';
 import { assertFinite, type BlobReader, bytesBlob, readArray, readScales, toBlob } from './blob';
@@ -180,11 +180,10 @@ export class Sparse implements Weight {
     keep(values);
     const { rowOffsets, columns, shape } = this;
     return {
-      multiply(x, { bias, relu }) {
+      multiply(x, options) {
         const y = empty([x.shape[0] ?? 0, shape[0]]);
-        const activation = relu ? Activation.relu : Activation.identity;
         const csr = [rowOffsets.handle, columns.handle, values.handle, shape[1]] as const;
-        native.csrGemm(x.handle, ...csr, bias?.handle ?? null, activation, y.handle);
+        native.csrGemm(x.handle, ...csr, ...epilogueArguments(options), y.handle);
         return y;
       },
       dispose: () => values.dispose(),

@@ -8,7 +8,7 @@ import type { TrainableMatrix } from './trainable';
 /** What a layer needs of a weight W [out, in], whether it is being trained or served. */
 export interface LinearOperator {
   readonly shape: readonly number[];
-  /** y = x · Wᵀ, then bias and ReLU: f32 [n, in] → f32 [n, out]. */
+  /** y = activation(x · Wᵀ + bias) + residual: f32 [n, in] → f32 [n, out]. */
   matmul(x: Tensor, options?: LinearOptions): Tensor;
   /** Rows of W: i32 [n] → f32 [n, in]. */
   gather(ids: Tensor): Tensor;

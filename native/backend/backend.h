@@ -1,11 +1,13 @@
 // The contract between Tersor and a device: one C table of operations.
 //
 // Rules that hold for every operation unless its comment says otherwise:
-//  - Tensors are contiguous, row-major, and live in this backend's memory. The binding has already checked rank, dtype and
+//  - Tensors are contiguous, row-major, and live in this backend's memory. The binding has already checked rank, dtype
+//  and
 //    shape; a backend checks only what it needs values for (ids in range, finite inputs).
 //  - Outputs are written whole, never read, and do not overlap inputs unless the comment says "in place allowed".
 //  - Same inputs, same bits: for any thread count, on every call.
-//  - An operation polls ctx->cancel at least every few milliseconds of work and returns TERSOR_CANCELLED; its outputs are then
+//  - An operation polls ctx->cancel at least every few milliseconds of work and returns TERSOR_CANCELLED; its outputs
+//  are then
 //    unspecified. On any other failure it fills ctx->message ("expected ..., got ..., at ...").
 //  - Rounding is half to even. Integer accumulation is exact in int32.
 #pragma once
@@ -32,9 +34,28 @@ typedef struct tersor_context {
   char message[TERSOR_MESSAGE_BYTES];
 } tersor_context;
 
-typedef enum tersor_activation { TERSOR_IDENTITY = 0, TERSOR_RELU = 1 } tersor_activation;
+// gelu is x * Phi(x) with erf (Hendrycks & Gimpel 2016), silu x / (1 + e^-x) (Elfwing et al. 2018). NaN stays.
+typedef enum tersor_activation {
+  TERSOR_IDENTITY = 0,
+  TERSOR_RELU = 1,
+  TERSOR_GELU = 2,
+  TERSOR_SILU = 3
+} tersor_activation;
 
-typedef enum tersor_binary_op { TERSOR_ADD = 0, TERSOR_SUB = 1, TERSOR_MUL = 2, TERSOR_RELU_GRADIENT = 3 } tersor_binary_op;
+// What a product y[M,N] ends with: y = activation(product + bias) + residual. Null where a product takes one: y =
+// product.
+typedef struct tersor_epilogue {
+  const tersor_tensor* bias;  // f32 [N] or null
+  tersor_activation activation;
+  const tersor_tensor* residual;  // f32 [M,N] or null
+} tersor_epilogue;
+
+typedef enum tersor_binary_op {
+  TERSOR_ADD = 0,
+  TERSOR_SUB = 1,
+  TERSOR_MUL = 2,
+  TERSOR_RELU_GRADIENT = 3
+} tersor_binary_op;
 
 typedef enum tersor_reduce_op { TERSOR_SUM = 0, TERSOR_MIN = 1, TERSOR_MAX = 2 } tersor_reduce_op;
 
@@ -46,18 +67,18 @@ typedef struct tersor_csr {
   int64_t rows, cols;
 } tersor_csr;
 
-// y = scale[n] * input_scale * sum_k (x[m,k] - input_zero_point) * w[n,k], then + bias[n], then activation; all in f32 after the exact sum.
+// product = scale[n] * input_scale * sum_k (x[m,k] - input_zero_point) * w[n,k], then the epilogue; all in f32 after
+// the exact sum.
 typedef struct tersor_int8_epilogue {
   float input_scale;
   int32_t input_zero_point;       // 0..255
   const tersor_tensor* scales;    // f32 [N] or [1]
   const tersor_tensor* row_sums;  // i32 [N]: sum_k w[n,k]
-  const tersor_tensor* bias;      // f32 [N] or null
-  tersor_activation activation;
+  tersor_epilogue after;
 } tersor_int8_epilogue;
 
-// How codes stand for real numbers: x^ = scale * (code - zero_point) or, when `biases` is set, x^ = scale * code + bias.
-// Parameters are f32 [rows, groups], group = cols / groups consecutive columns of a row (the last may be short);
+// How codes stand for real numbers: x^ = scale * (code - zero_point) or, when `biases` is set, x^ = scale * code +
+// bias. Parameters are f32 [rows, groups], group = cols / groups consecutive columns of a row (the last may be short);
 // [1, 1] is per tensor, groups = 1 is per channel.
 typedef struct tersor_affine {
   const tersor_tensor* scales;       // f32 [R, G], R = rows or 1
@@ -87,95 +108,128 @@ typedef struct tersor_backend {
   uint32_t abi;
   const char* name;  // "cpu", "cuda", ...
 
-  // --- memory ---------------------------------------------------------------------------------------------------------
+  // --- memory
+  // ---------------------------------------------------------------------------------------------------------
   tersor_status (*allocate)(tersor_context*, size_t bytes, void** out);  // 64-byte aligned, uninitialised
   void (*release)(void* data, size_t bytes);
   tersor_status (*upload)(tersor_context*, void* device, const void* host, size_t bytes);
   tersor_status (*download)(tersor_context*, void* host, const void* device, size_t bytes);
   tersor_status (*copy)(tersor_context*, void* to, const void* from, size_t bytes);
-  tersor_status (*fill)(tersor_context*, const tersor_tensor* y, double value);           // any byte-sized dtype; saturates
-  tersor_status (*cast)(tersor_context*, const tersor_tensor* x, const tersor_tensor* y);  // f32 <-> f16, bf16, i8, u8, i32; same shape; integers saturate and take NaN as 0
+  tersor_status (*fill)(tersor_context*, const tersor_tensor* y, double value);  // any byte-sized dtype; saturates
+  tersor_status (*cast)(
+      tersor_context*, const tersor_tensor* x,
+      const tersor_tensor* y);  // f32 <-> f16, bf16, i8, u8, i32; same shape; integers saturate and take NaN as 0
 
-  // --- random: Philox4x32-10, element i of the stream (seed, offset) whatever the thread count ------------------------
-  tersor_status (*random_uniform)(tersor_context*, uint64_t seed, uint64_t offset, float low, float high, const tersor_tensor* y);
-  tersor_status (*random_normal)(tersor_context*, uint64_t seed, uint64_t offset, float mean, float deviation, const tersor_tensor* y);
+  // --- random: Philox4x32-10, element i of the stream (seed, offset) whatever the thread count
+  // ------------------------
+  tersor_status (*random_uniform)(tersor_context*, uint64_t seed, uint64_t offset, float low, float high,
+                                  const tersor_tensor* y);
+  tersor_status (*random_normal)(tersor_context*, uint64_t seed, uint64_t offset, float mean, float deviation,
+                                 const tersor_tensor* y);
 
-  // --- dense products -------------------------------------------------------------------------------------------------
-  // c[M,N] = activation(op(a) * op(b) + bias[N] + (accumulate ? c : 0)), f32. op transposes when the flag is set.
-  tersor_status (*gemm)(tersor_context*, const tersor_tensor* a, int32_t transpose_a, const tersor_tensor* b, int32_t transpose_b,
-                        const tersor_tensor* bias, tersor_activation, int32_t accumulate, const tersor_tensor* c);
+  // --- dense products
+  // ------------------------------------------------------------------------------------------------- c[M,N] =
+  // epilogue(op(a) * op(b) + (accumulate ? c : 0)), f32. op transposes when the flag is set.
+  tersor_status (*gemm)(tersor_context*, const tersor_tensor* a, int32_t transpose_a, const tersor_tensor* b,
+                        int32_t transpose_b, const tersor_epilogue*, int32_t accumulate, const tersor_tensor* c);
   // y[M,N] f32 from x u8 [M,K] and w i8 [N,K].
-  tersor_status (*gemm_int8)(tersor_context*, const tersor_tensor* x, const tersor_tensor* w, const tersor_int8_epilogue*, const tersor_tensor* y);
+  tersor_status (*gemm_int8)(tersor_context*, const tersor_tensor* x, const tersor_tensor* w,
+                             const tersor_int8_epilogue*, const tersor_tensor* y);
 
   // Bytes of a packed weight.
   int64_t (*quantized_bytes)(int64_t rows, int64_t cols, int32_t bits, int64_t group_size, int32_t has_offsets);
   // Lays out codes i8, u8 or bit-packed [rows, cols] for gemm_quantized. Zero points must be codes of the type.
-  tersor_status (*pack_quantized)(tersor_context*, const tersor_tensor* codes, const tersor_affine*, const tersor_tensor* packed);
-  // y[M,N] = activation(x[M,K] * w^T + bias), f32. Beside the rounding of an f32 product with the dequantized weight, x may be rounded to
-  // 2^-23 of the largest magnitude among the (at most 256) columns of its row that share a block. NaN and infinity in a row of x give
-  // what f32 arithmetic gives, and do not touch other rows.
-  tersor_status (*gemm_quantized)(tersor_context*, const tersor_tensor* x, const tersor_quantized* w, const tersor_tensor* bias,
-                                  tersor_activation, const tersor_tensor* y);
+  tersor_status (*pack_quantized)(tersor_context*, const tersor_tensor* codes, const tersor_affine*,
+                                  const tersor_tensor* packed);
+  // y[M,N] = epilogue(x[M,K] * w^T), f32. Beside the rounding of an f32 product with the dequantized weight, x may be
+  // rounded to 2^-23 of the largest magnitude among the (at most 256) columns of its row that share a block. NaN and
+  // infinity in a row of x give what f32 arithmetic gives, and do not touch other rows.
+  tersor_status (*gemm_quantized)(tersor_context*, const tersor_tensor* x, const tersor_quantized* w,
+                                  const tersor_epilogue*, const tersor_tensor* y);
 
-  // --- sparse products ------------------------------------------------------------------------------------------------
-  // y[M,N] = activation(x[M,K] * w^T + bias), f32.
-  tersor_status (*csr_gemm)(tersor_context*, const tersor_tensor* x, const tersor_csr* w, const tersor_tensor* bias, tersor_activation,
+  // --- sparse products
+  // ------------------------------------------------------------------------------------------------ y[M,N] =
+  // epilogue(x[M,K] * w^T), f32.
+  tersor_status (*csr_gemm)(tersor_context*, const tersor_tensor* x, const tersor_csr* w, const tersor_epilogue*,
                             const tersor_tensor* y);
-  tersor_status (*csr_gemm_int8)(tersor_context*, const tersor_tensor* x, const tersor_csr* w, const tersor_int8_epilogue*,
-                                 const tersor_tensor* y);
+  tersor_status (*csr_gemm_int8)(tersor_context*, const tersor_tensor* x, const tersor_csr* w,
+                                 const tersor_int8_epilogue*, const tersor_tensor* y);
 
-  // --- decompositions -------------------------------------------------------------------------------------------------
-  // Thin SVD a[m,n] = u[m,k] * diag(s[k]) * vt[k,n], k = min(m,n), s descending; sign: the largest |element| of each u column is positive.
-  tersor_status (*svd)(tersor_context*, const tersor_tensor* a, const tersor_tensor* u, const tersor_tensor* s, const tersor_tensor* vt);
+  // --- decompositions
+  // ------------------------------------------------------------------------------------------------- Thin SVD a[m,n] =
+  // u[m,k] * diag(s[k]) * vt[k,n], k = min(m,n), s descending; sign: the largest |element| of each u column is
+  // positive.
+  tersor_status (*svd)(tersor_context*, const tersor_tensor* a, const tersor_tensor* u, const tersor_tensor* s,
+                       const tersor_tensor* vt);
 
-  // --- elementwise and reductions (f32) -------------------------------------------------------------------------------
-  tersor_status (*relu)(tersor_context*, const tersor_tensor* x, const tersor_tensor* y);                   // in place allowed
-  tersor_status (*scale)(tersor_context*, const tersor_tensor* x, float factor, const tersor_tensor* y);  // in place allowed
-  // y = op(a, b); b has a's shape or is [columns of a] and is repeated for every row. RELU_GRADIENT: a > 0 ? b : 0 (same shape only).
-  // In place allowed.
-  tersor_status (*binary)(tersor_context*, tersor_binary_op, const tersor_tensor* a, const tersor_tensor* b, const tersor_tensor* y);
+  // --- elementwise and reductions (f32)
+  // -------------------------------------------------------------------------------
+  tersor_status (*relu)(tersor_context*, const tersor_tensor* x, const tersor_tensor* y);  // in place allowed
+  tersor_status (*scale)(tersor_context*, const tersor_tensor* x, float factor,
+                         const tersor_tensor* y);  // in place allowed
+  // y = op(a, b); b has a's shape or is [columns of a] and is repeated for every row. RELU_GRADIENT: a > 0 ? b : 0
+  // (same shape only). In place allowed.
+  tersor_status (*binary)(tersor_context*, tersor_binary_op, const tersor_tensor* a, const tersor_tensor* b,
+                          const tersor_tensor* y);
   // axis 0: y[cols] over rows; axis 1: y[rows] over columns; axis -1: y[1] over everything. x rank 1 or 2.
-  tersor_status (*reduce)(tersor_context*, tersor_reduce_op, const tersor_tensor* x, int32_t axis, const tersor_tensor* y);
+  tersor_status (*reduce)(tersor_context*, tersor_reduce_op, const tersor_tensor* x, int32_t axis,
+                          const tersor_tensor* y);
   // y[:, y_begin + j] = x[:, x_begin + j] for j in [0, count); the other columns of y keep their values.
-  tersor_status (*copy_columns)(tersor_context*, const tersor_tensor* x, int64_t x_begin, const tersor_tensor* y, int64_t y_begin, int64_t count);
-  tersor_status (*softmax)(tersor_context*, const tersor_tensor* x, const tersor_tensor* y);  // over the last dimension; in place allowed
+  tersor_status (*copy_columns)(tersor_context*, const tersor_tensor* x, int64_t x_begin, const tersor_tensor* y,
+                                int64_t y_begin, int64_t count);
+  tersor_status (*softmax)(tersor_context*, const tersor_tensor* x,
+                           const tersor_tensor* y);  // over the last dimension; in place allowed
 
   // --- losses: mean over rows into loss[1]; gradient of that mean with respect to the logits, or null ----------------
-  tersor_status (*cross_entropy)(tersor_context*, const tersor_tensor* logits, const tersor_tensor* labels /* i32 [rows] */,
-                                 const tersor_tensor* loss, const tersor_tensor* gradient);
+  tersor_status (*cross_entropy)(tersor_context*, const tersor_tensor* logits,
+                                 const tersor_tensor* labels /* i32 [rows] */, const tersor_tensor* loss,
+                                 const tersor_tensor* gradient);
   // tau^2 * KL(softmax(teacher/tau) || softmax(student/tau)) (Hinton et al. 2015).
-  tersor_status (*distillation)(tersor_context*, const tersor_tensor* student, const tersor_tensor* teacher, float temperature,
-                                const tersor_tensor* loss, const tersor_tensor* gradient);
+  tersor_status (*distillation)(tersor_context*, const tersor_tensor* student, const tersor_tensor* teacher,
+                                float temperature, const tersor_tensor* loss, const tersor_tensor* gradient);
 
-  // --- embedding rows -------------------------------------------------------------------------------------------------
-  tersor_status (*gather)(tersor_context*, const tersor_tensor* table /* f32 [R,C] */, const tersor_tensor* ids /* i32 [n] */, const tersor_tensor* y);
+  // --- embedding rows
+  // -------------------------------------------------------------------------------------------------
+  tersor_status (*gather)(tersor_context*, const tersor_tensor* table /* f32 [R,C] */,
+                          const tersor_tensor* ids /* i32 [n] */, const tersor_tensor* y);
   // table[ids[i]] += rows[i], in order of i for equal ids.
-  tersor_status (*scatter_add)(tersor_context*, const tersor_tensor* rows, const tersor_tensor* ids, const tersor_tensor* table);
+  tersor_status (*scatter_add)(tersor_context*, const tersor_tensor* rows, const tersor_tensor* ids,
+                               const tersor_tensor* table);
 
-  // --- quantization ---------------------------------------------------------------------------------------------------
-  // Codes are i8, u8, or bit-packed; code = clamp(round_half_even(x / scale) + zero_point), or round((x - bias) / scale). NaN or Inf is an error.
+  // --- quantization
+  // --------------------------------------------------------------------------------------------------- Codes are i8,
+  // u8, or bit-packed; code = clamp(round_half_even(x / scale) + zero_point), or round((x - bias) / scale). NaN or Inf
+  // is an error.
   tersor_status (*quantize)(tersor_context*, const tersor_tensor* x, const tersor_affine*, const tersor_tensor* codes);
   // y[i] = real value of row ids[i] of codes; ids null = every row.
-  tersor_status (*dequantize)(tersor_context*, const tersor_tensor* codes, const tersor_affine*, const tersor_tensor* ids, const tersor_tensor* y);
+  tersor_status (*dequantize)(tersor_context*, const tersor_tensor* codes, const tersor_affine*,
+                              const tersor_tensor* ids, const tersor_tensor* y);
   // y = dequantize(quantize(x)) without making codes. In place allowed.
   tersor_status (*fake_quantize)(tersor_context*, const tersor_tensor* x, const tersor_affine*, const tersor_tensor* y);
   // Straight-through estimator: dx = dy where x is inside the representable range, else 0. In place allowed on dy.
-  tersor_status (*fake_quantize_gradient)(tersor_context*, const tersor_tensor* x, const tersor_affine*, const tersor_tensor* dy, const tersor_tensor* dx);
+  tersor_status (*fake_quantize_gradient)(tersor_context*, const tersor_tensor* x, const tersor_affine*,
+                                          const tersor_tensor* dy, const tersor_tensor* dx);
   // Observer: smallest and largest value of every group; f32 [R, G] with R = rows or 1. NaN or Inf is an error.
-  tersor_status (*min_max)(tersor_context*, const tersor_tensor* x, int64_t group_size, const tersor_tensor* minimum, const tersor_tensor* maximum);
+  tersor_status (*min_max)(tersor_context*, const tersor_tensor* x, int64_t group_size, const tersor_tensor* minimum,
+                           const tersor_tensor* maximum);
 
-  // --- pruning --------------------------------------------------------------------------------------------------------
+  // --- pruning
+  // --------------------------------------------------------------------------------------------------------
   // threshold[1] = the count-th smallest |x| (count >= 1), so that `|x| > threshold` drops at least `count` elements.
-  tersor_status (*magnitude_threshold)(tersor_context*, const tersor_tensor* x, int64_t count, const tersor_tensor* threshold);
+  tersor_status (*magnitude_threshold)(tersor_context*, const tersor_tensor* x, int64_t count,
+                                       const tersor_tensor* threshold);
   // mask = |x| > threshold ? 1 : 0 (f32, x's shape).
   tersor_status (*magnitude_mask)(tersor_context*, const tersor_tensor* x, float threshold, const tersor_tensor* mask);
 
-  // --- optimizers: update in place ------------------------------------------------------------------------------------
-  // g = gradient + weight_decay * p; v = momentum * v + g; p -= lr * (nesterov ? g + momentum * v : v). velocity null when momentum = 0.
-  tersor_status (*sgd_step)(tersor_context*, const tersor_tensor* parameter, const tersor_tensor* gradient, const tersor_tensor* velocity,
-                            float learning_rate, float momentum, float weight_decay, int32_t nesterov);
-  tersor_status (*adam_step)(tersor_context*, const tersor_tensor* parameter, const tersor_tensor* gradient, const tersor_tensor* first_moment,
-                             const tersor_tensor* second_moment, const tersor_adam_options*);
+  // --- optimizers: update in place
+  // ------------------------------------------------------------------------------------ g = gradient + weight_decay *
+  // p; v = momentum * v + g; p -= lr * (nesterov ? g + momentum * v : v). velocity null when momentum = 0.
+  tersor_status (*sgd_step)(tersor_context*, const tersor_tensor* parameter, const tersor_tensor* gradient,
+                            const tersor_tensor* velocity, float learning_rate, float momentum, float weight_decay,
+                            int32_t nesterov);
+  tersor_status (*adam_step)(tersor_context*, const tersor_tensor* parameter, const tersor_tensor* gradient,
+                             const tersor_tensor* first_moment, const tersor_tensor* second_moment,
+                             const tersor_adam_options*);
 } tersor_backend;
 
 #ifdef __cplusplus

@@ -15,29 +15,44 @@ void expect_int8_depth(const Arguments& in, int64_t depth) {
                                   " columns so that int32 sums are exact, got " + std::to_string(depth));
 }
 
-// tersor_int8_epilogue by value, so that it can move into a job.
+// tersor_epilogue by value, so that it can move into a job.
+struct Epilogue {
+  OptionalTensor bias;
+  tersor_activation activation;
+  OptionalTensor residual;
+
+  tersor_epilogue view() const { return {bias.get(), activation, residual.get()}; }
+};
+
+// Bias, activation and residual of a product with `rows` rows and `columns` columns.
+Epilogue read_epilogue(Arguments& in, int64_t rows, int64_t columns) {
+  const OptionalOperand bias = in.optional_input("bias", kF32);
+  in.expect_shape(bias, {columns});
+  const tersor_activation activation = in.activation();
+  const OptionalOperand residual = in.optional_input("residual", kF32);
+  in.expect_shape(residual, {rows, columns});
+  return {bias.tensor(), activation, residual.tensor()};
+}
+
+// tersor_int8_epilogue by value.
 struct Int8Epilogue {
   float input_scale;
   int32_t input_zero_point;
   tersor_tensor scales, row_sums;
-  OptionalTensor bias;
-  tersor_activation activation;
+  Epilogue after;
 
-  tersor_int8_epilogue view() const {
-    return {input_scale, input_zero_point, &scales, &row_sums, bias.get(), activation};
-  }
+  tersor_int8_epilogue view() const { return {input_scale, input_zero_point, &scales, &row_sums, after.view()}; }
 };
 
-Int8Epilogue read_int8_epilogue(Arguments& in, int64_t rows) {
+// Of a weight with `rows` rows and x with `tokens` rows.
+Int8Epilogue read_int8_epilogue(Arguments& in, int64_t tokens, int64_t rows) {
   const float input_scale = in.positive("inputScale");
   const auto input_zero_point = static_cast<int32_t>(in.integer("inputZeroPoint", 0, 255));
   const Operand scales = in.input("scales", kF32, 1);
   if (scales.dim(0) != 1) in.expect_shape(scales, {rows});
   const Operand row_sums = in.input("rowSums", kI32);
   in.expect_shape(row_sums, {rows});
-  const OptionalOperand bias = in.optional_input("bias", kF32);
-  in.expect_shape(bias, {rows});
-  return {input_scale, input_zero_point, scales.tensor(), row_sums.tensor(), bias.tensor(), in.activation()};
+  return {input_scale, input_zero_point, scales.tensor(), row_sums.tensor(), read_epilogue(in, tokens, rows)};
 }
 
 struct Csr {
@@ -60,21 +75,19 @@ auto gemm(Arguments& in) {
   const bool transpose_a = in.boolean("transposeA");
   const Operand b = in.input("b", kF32, 2);
   const bool transpose_b = in.boolean("transposeB");
-  const OptionalOperand bias = in.optional_input("bias", kF32);
-  const tersor_activation activation = in.activation();
-  const bool accumulate = in.boolean("accumulate");
-  const Operand c = in.output("c", kF32);
   const int64_t m = a.dim(transpose_a ? 1 : 0), k = a.dim(transpose_a ? 0 : 1), n = b.dim(transpose_b ? 0 : 1);
   if (transpose_b) {
     in.expect_shape(b, {kAny, k}, {a});
   } else {
     in.expect_shape(b, {k, kAny}, {a});
   }
-  in.expect_shape(bias, {n}, {b});
+  const Epilogue epilogue = read_epilogue(in, m, n);
+  const bool accumulate = in.boolean("accumulate");
+  const Operand c = in.output("c", kF32);
   in.expect_shape(c, {m, n}, {a, b});
-  return [=, a = a.tensor(), b = b.tensor(), bias = bias.tensor(), c = c.tensor()](const tersor_backend& backend,
-                                                                                   tersor_context* context) {
-    return backend.gemm(context, &a, transpose_a, &b, transpose_b, bias.get(), activation, accumulate, &c);
+  return [=, a = a.tensor(), b = b.tensor(), c = c.tensor()](const tersor_backend& backend, tersor_context* context) {
+    const tersor_epilogue view = epilogue.view();
+    return backend.gemm(context, &a, transpose_a, &b, transpose_b, &view, accumulate, &c);
   };
 }
 
@@ -83,7 +96,7 @@ auto gemm_int8(Arguments& in) {
   const Operand w = in.input("w", kI8, 2);
   in.expect_shape(w, {kAny, x.dim(1)}, {x});
   expect_int8_depth(in, x.dim(1));
-  const Int8Epilogue epilogue = read_int8_epilogue(in, w.dim(0));
+  const Int8Epilogue epilogue = read_int8_epilogue(in, x.dim(0), w.dim(0));
   const Operand y = in.output("y", kF32);
   in.expect_shape(y, {x.dim(0), w.dim(0)}, {x, w});
   return [epilogue, x = x.tensor(), w = w.tensor(), y = y.tensor()](const tersor_backend& backend,
@@ -97,14 +110,12 @@ auto csr_gemm(Arguments& in) {
   const Operand x = in.input("x", kF32, 2);
   const Csr w = read_csr(in, kF32);
   in.expect_shape(x, {kAny, w.view.cols});
-  const OptionalOperand bias = in.optional_input("bias", kF32);
-  in.expect_shape(bias, {w.view.rows}, {w.row_offsets});
-  const tersor_activation activation = in.activation();
+  const Epilogue epilogue = read_epilogue(in, x.dim(0), w.view.rows);
   const Operand y = in.output("y", kF32);
   in.expect_shape(y, {x.dim(0), w.view.rows}, {x, w.row_offsets});
-  return [=, x = x.tensor(), w = w.view, bias = bias.tensor(), y = y.tensor()](const tersor_backend& backend,
-                                                                               tersor_context* context) {
-    return backend.csr_gemm(context, &x, &w, bias.get(), activation, &y);
+  return [=, x = x.tensor(), w = w.view, y = y.tensor()](const tersor_backend& backend, tersor_context* context) {
+    const tersor_epilogue view = epilogue.view();
+    return backend.csr_gemm(context, &x, &w, &view, &y);
   };
 }
 
@@ -113,7 +124,7 @@ auto csr_gemm_int8(Arguments& in) {
   const Csr w = read_csr(in, kI8);
   in.expect_shape(x, {kAny, w.view.cols});
   expect_int8_depth(in, w.view.cols);
-  const Int8Epilogue epilogue = read_int8_epilogue(in, w.view.rows);
+  const Int8Epilogue epilogue = read_int8_epilogue(in, x.dim(0), w.view.rows);
   const Operand y = in.output("y", kF32);
   in.expect_shape(y, {x.dim(0), w.view.rows}, {x, w.row_offsets});
   return
@@ -140,14 +151,12 @@ auto gemm_quantized(Arguments& in) {
   const Operand x = in.input("x", kF32, 2);
   const tersor_quantized w = read_quantized(in);
   in.expect_shape(x, {kAny, w.cols});
-  const OptionalOperand bias = in.optional_input("bias", kF32);
-  in.expect_shape(bias, {w.rows});
-  const tersor_activation activation = in.activation();
+  const Epilogue epilogue = read_epilogue(in, x.dim(0), w.rows);
   const Operand y = in.output("y", kF32);
   in.expect_shape(y, {x.dim(0), w.rows}, {x});
-  return [w, activation, x = x.tensor(), bias = bias.tensor(), y = y.tensor()](const tersor_backend& backend,
-                                                                               tersor_context* context) {
-    return backend.gemm_quantized(context, &x, &w, bias.get(), activation, &y);
+  return [w, epilogue, x = x.tensor(), y = y.tensor()](const tersor_backend& backend, tersor_context* context) {
+    const tersor_epilogue view = epilogue.view();
+    return backend.gemm_quantized(context, &x, &w, &view, &y);
   };
 }
 
@@ -165,11 +174,11 @@ auto svd(Arguments& in) {
 }
 
 constexpr Operation kOperations[] = {
-    operation<gemm>("gemm", 8),
-    operation<gemm_int8>("gemmInt8", 9),
-    operation<csr_gemm>("csrGemm", 8),
-    operation<csr_gemm_int8>("csrGemmInt8", 12),
-    operation<gemm_quantized>("gemmQuantized", 10),
+    operation<gemm>("gemm", 9),
+    operation<gemm_int8>("gemmInt8", 10),
+    operation<csr_gemm>("csrGemm", 9),
+    operation<csr_gemm_int8>("csrGemmInt8", 13),
+    operation<gemm_quantized>("gemmQuantized", 11),
     operation<svd>("svd", 4),
 };
 

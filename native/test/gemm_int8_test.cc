@@ -64,8 +64,7 @@ struct Problem {
         .input_zero_point = zero_point,
         .scales = scale,
         .row_sums = sums,
-        .bias = bias.empty() ? nullptr : static_cast<const tersor_tensor*>(offset),
-        .activation = activation,
+        .after = {bias.empty() ? nullptr : static_cast<const tersor_tensor*>(offset), activation, nullptr},
     };
     Context context;
     CHECK(gemm_int8_with(kernel, &context, codes, weights, &epilogue, y) == TERSOR_OK);
@@ -137,7 +136,7 @@ TEST_CASE("gemm_int8 refuses sums that could leave 32 bits and zero points that 
   Context context;
   const Tensor x(TERSOR_U8, {1, kLongestInt8Sum + 1}), w(TERSOR_I8, {1, kLongestInt8Sum + 1});
   const Tensor scales(TERSOR_F32, {1}), y(TERSOR_F32, {1, 1}), row_sums(TERSOR_I32, {1});
-  tersor_int8_epilogue epilogue = {1, 0, scales, row_sums, nullptr, TERSOR_IDENTITY};
+  tersor_int8_epilogue epilogue = {1, 0, scales, row_sums, {}};
   CHECK(cpu::gemm_int8(&context, x, w, &epilogue, y) == TERSOR_INVALID_SHAPE);
   CHECK(std::string(context.message) ==
         "expected at most 65792 columns (sums are exact in 32 bits), got 65793, at gemm_int8");
@@ -153,7 +152,7 @@ TEST_CASE("gemm_int8 with row sums that are not the weight's own is wrong, not u
   const Tensor x(TERSOR_U8, {1, 1}, std::vector<uint8_t>{1}), w(TERSOR_I8, {1, 1}, std::vector<int8_t>{1});
   const Tensor scales(TERSOR_F32, {1}, std::vector<float>{1}), y(TERSOR_F32, {1, 1});
   const Tensor row_sums(TERSOR_I32, {1}, std::vector<int32_t>{INT32_MIN});
-  const tersor_int8_epilogue epilogue = {1, 255, scales, row_sums, nullptr, TERSOR_IDENTITY};
+  const tersor_int8_epilogue epilogue = {1, 255, scales, row_sums, {}};
   CHECK(cpu::gemm_int8(&context, x, w, &epilogue, y) == TERSOR_OK);
   CHECK(std::isfinite(y.values<float>()[0]));
 }

@@ -95,9 +95,9 @@ struct Problem {
         *static_cast<const tersor_tensor*>(data), n, k, bits_of(dtype), group, zero == Zero::biases};
     const F32 input({m, k}, x), y({m, n}), offset({n}, bias);
     Context context;
-    CHECK(gemm_quantized_with(kernel, &context, input, &w,
-                              has_bias ? static_cast<const tersor_tensor*>(offset) : nullptr,
-                              relu ? TERSOR_RELU : TERSOR_IDENTITY, y) == TERSOR_OK);
+    const tersor_epilogue epilogue = {has_bias ? static_cast<const tersor_tensor*>(offset) : nullptr,
+                                      relu ? TERSOR_RELU : TERSOR_IDENTITY, nullptr};
+    CHECK(gemm_quantized_with(kernel, &context, input, &w, &epilogue, y) == TERSOR_OK);
     return y.values();
   }
 
@@ -277,7 +277,7 @@ TEST_CASE("gemm_quantized stops when it is told to") {
   Context context;
   context.flag = 1;
   for_each_kernel(gemm_quantized_kernels, [&](const std::string&, QuantizedKernel* kernel) {
-    CHECK(gemm_quantized_with(kernel, &context, x, &w, nullptr, TERSOR_IDENTITY, y) == TERSOR_CANCELLED);
+    CHECK(gemm_quantized_with(kernel, &context, x, &w, nullptr, y) == TERSOR_CANCELLED);
   });
 }
 

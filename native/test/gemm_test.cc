@@ -75,8 +75,7 @@ std::vector<float> run(GemmKernel* kernel, const Case& s, const Operands& x) {
       .a = {a.data<float>(), s.transpose_a ? 1 : s.k, s.transpose_a ? s.m : 1},
       .b = {b.data<float>(), s.transpose_b ? 1 : s.n, s.transpose_b ? s.k : 1},
       .c = c.data<float>(),
-      .bias = s.has_bias ? bias.data<float>() : nullptr,
-      .relu = s.relu,
+      .epilogue = {s.has_bias ? bias.data<float>() : nullptr, nullptr, s.relu ? TERSOR_RELU : TERSOR_IDENTITY, s.n},
       .accumulate = s.accumulate,
       .cancel = nullptr,
   };
@@ -179,7 +178,8 @@ TEST_CASE("the backend's gemm reads shapes and flags as the kernels do") {
   const Tensor a(TERSOR_F32, {s.k, s.m}, x.a), b(TERSOR_F32, {s.n, s.k}, x.b);
   const Tensor bias(TERSOR_F32, {s.n}, x.bias), c(TERSOR_F32, {s.m, s.n}, x.c);
   Context context;
-  CHECK(cpu::gemm(&context, a, 1, b, 1, bias, TERSOR_IDENTITY, 1, c) == TERSOR_OK);
+  const tersor_epilogue epilogue = {bias, TERSOR_IDENTITY, nullptr};
+  CHECK(cpu::gemm(&context, a, 1, b, 1, &epilogue, 1, c) == TERSOR_OK);
   check_close("gemm", c.values<float>(), reference.value, reference.tolerance);
 }
 
@@ -189,7 +189,7 @@ TEST_CASE("a cancelled gemm says so") {
   const Tensor a(TERSOR_F32, {s.m, s.k}, x.a), b(TERSOR_F32, {s.k, s.n}, x.b), c(TERSOR_F32, {s.m, s.n});
   Context context;
   context.flag = 1;
-  CHECK(cpu::gemm(&context, a, 0, b, 0, nullptr, TERSOR_IDENTITY, 0, c) == TERSOR_CANCELLED);
+  CHECK(cpu::gemm(&context, a, 0, b, 0, nullptr, 0, c) == TERSOR_CANCELLED);
   CHECK(std::string(context.message) == "expected to finish, got a cancel request");
 }
 

@@ -104,9 +104,9 @@ TEST_CASE("csr_gemm: every kernel and shape against float64") {
       Context context;
       const F32 tx({c.m, c.k}, x), tb({c.n}, bias), y({c.m, c.n});
       const Operand<float> operand(w, c.k);
-      REQUIRE(cpu::csr_gemm_with(kernel, &context, tx, &operand.csr,
-                                 has_bias ? static_cast<const tersor_tensor*>(tb) : nullptr,
-                                 relu ? TERSOR_RELU : TERSOR_IDENTITY, y) == TERSOR_OK);
+      const tersor_epilogue epilogue = {has_bias ? static_cast<const tersor_tensor*>(tb) : nullptr,
+                                        relu ? TERSOR_RELU : TERSOR_IDENTITY, nullptr};
+      REQUIRE(cpu::csr_gemm_with(kernel, &context, tx, &operand.csr, &epilogue, y) == TERSOR_OK);
       check_close(describe(isa, c), y.values(), expected, tolerance);
     }
   });
@@ -147,12 +147,12 @@ TEST_CASE("csr_gemm_int8: every kernel and shape, bit for bit") {
       const I32 tr({c.n}, row_sums);
       const Typed<int8_t> dense({c.n, c.k}, w.dense);
       const Operand<int8_t> operand(w, c.k);
-      const tersor_int8_epilogue epilogue{input_scale,
-                                          zero_point,
-                                          ts,
-                                          tr,
-                                          has_bias ? static_cast<const tersor_tensor*>(tb) : nullptr,
-                                          relu ? TERSOR_RELU : TERSOR_IDENTITY};
+      const tersor_int8_epilogue epilogue{
+          input_scale,
+          zero_point,
+          ts,
+          tr,
+          {has_bias ? static_cast<const tersor_tensor*>(tb) : nullptr, relu ? TERSOR_RELU : TERSOR_IDENTITY, nullptr}};
       REQUIRE(cpu::csr_gemm_int8_with(kernel, &context, tx, &operand.csr, &epilogue, y) == TERSOR_OK);
       check_same_bits(describe(isa, c), y.values(), expected);
       REQUIRE(cpu::gemm_int8(&context, tx, dense, &epilogue, dense_y) == TERSOR_OK);
@@ -172,7 +172,7 @@ TEST_CASE("csr_gemm_int8: the largest sums that 32 bits hold are exact") {
       const Typed<uint8_t> x({m, kNonzeros}, std::vector<uint8_t>(static_cast<size_t>(m * kNonzeros), 255));
       const F32 scale({1}, {1}), y({m, 1});
       const I32 row_sum({1}, {-128 * kNonzeros});
-      const tersor_int8_epilogue epilogue{1.0f, 0, scale, row_sum, nullptr, TERSOR_IDENTITY};
+      const tersor_int8_epilogue epilogue{1.0f, 0, scale, row_sum, {}};
       REQUIRE(cpu::csr_gemm_int8_with(kernel, &context, x, &w.csr, &epilogue, y) == TERSOR_OK);
       check_same_bits(isa, y.values(),
                       std::vector<float>(static_cast<size_t>(m), static_cast<float>(-128 * 255 * kNonzeros)));
@@ -185,7 +185,7 @@ TEST_CASE("csr_gemm_int8: the largest sums that 32 bits hold are exact") {
   const Typed<uint8_t> x({1, kNonzeros + 1});
   const F32 scale({1}, {1}), y({1, 1});
   const I32 row_sum({1}, {0});
-  const tersor_int8_epilogue epilogue{1.0f, 0, scale, row_sum, nullptr, TERSOR_IDENTITY};
+  const tersor_int8_epilogue epilogue{1.0f, 0, scale, row_sum, {}};
   CHECK(cpu::csr_gemm_int8(&context, x, &w.csr, &epilogue, y) == TERSOR_UNSUPPORTED);
 }
 
@@ -199,7 +199,7 @@ TEST_CASE("csr products: same bits for any thread count, several scratch filling
       Context context;
       const F32 tx({m, c.k}, std::vector<float>(x.begin(), x.begin() + m * c.k)), y({m, c.n});
       const Operand<float> operand(w, c.k);
-      REQUIRE(cpu::csr_gemm(&context, tx, &operand.csr, nullptr, TERSOR_IDENTITY, y) == TERSOR_OK);
+      REQUIRE(cpu::csr_gemm(&context, tx, &operand.csr, nullptr, y) == TERSOR_OK);
       return y.values();
     });
   }
@@ -211,7 +211,8 @@ TEST_CASE("csr products: NaN in an activation shows only where a weight meets it
   x[3] = std::nanf("");
   const F32 tx({4, 2}, x), y({4, 2});
   const Operand<float> w({0, 1, 2}, {0, 1}, std::vector<float>{1, 1}, 2);
-  REQUIRE(cpu::csr_gemm(&context, tx, &w.csr, nullptr, TERSOR_RELU, y) == TERSOR_OK);
+  const tersor_epilogue relu = {nullptr, TERSOR_RELU, nullptr};
+  REQUIRE(cpu::csr_gemm(&context, tx, &w.csr, &relu, y) == TERSOR_OK);
   CHECK(std::isnan(y[3]));
   for (const size_t i : {0, 1, 2, 4, 5, 6, 7}) CHECK(y[i] == 1.0f);
 }
@@ -238,8 +239,8 @@ TEST_CASE("csr products: indices that lie are named, and nothing is read through
     const F32 x({1, 5}, {1, 1, 1, 1, 1}), scale({1}, {1}), y({1, 2});
     const Typed<uint8_t> x8({1, 5});
     const I32 row_sums({2}, {0, 0});
-    const tersor_int8_epilogue epilogue{1.0f, 0, scale, row_sums, nullptr, TERSOR_IDENTITY};
-    CHECK(cpu::csr_gemm(&context, x, &w.csr, nullptr, TERSOR_IDENTITY, y) == TERSOR_OUT_OF_RANGE);
+    const tersor_int8_epilogue epilogue{1.0f, 0, scale, row_sums, {}};
+    CHECK(cpu::csr_gemm(&context, x, &w.csr, nullptr, y) == TERSOR_OUT_OF_RANGE);
     CHECK(std::string(context.message) == lie.message);
     CHECK(cpu::csr_gemm_int8(&context, x8, &w8.csr, &epilogue, y) == TERSOR_OUT_OF_RANGE);
     CHECK(std::string(context.message) == lie.message);
@@ -251,7 +252,7 @@ TEST_CASE("csr products: a raised cancel flag stops the work") {
   context.flag = 1;
   const Operand<float> w({0, 1}, {0}, std::vector<float>{1}, 1);
   const F32 x({20, 1}, std::vector<float>(20, 1.0f)), y({20, 1});
-  CHECK(cpu::csr_gemm(&context, x, &w.csr, nullptr, TERSOR_IDENTITY, y) == TERSOR_CANCELLED);
+  CHECK(cpu::csr_gemm(&context, x, &w.csr, nullptr, y) == TERSOR_CANCELLED);
 }
 
 }  // namespace tersor::test

@@ -164,7 +164,7 @@ const operations: Record<string, (sizes: Sizes, random: RandomStream) => Operati
     awayFromKink(linear64(...inputs));
     return {
       inputs,
-      apply: (x, w, bias) => linear(x, w, { bias: bias as Tensor, relu: true }),
+      apply: (x, w, bias) => linear(x, w, { bias: bias as Tensor, activation: 'relu' }),
       reference: (x, w, bias) => relu64(linear64(x, w, bias)),
       magnitude: linear64,
     };
@@ -194,7 +194,8 @@ const operations: Record<string, (sizes: Sizes, random: RandomStream) => Operati
     awayFromKink(linear64(inputs[0], inputs[1], inputs[2]));
     return {
       inputs,
-      apply: (x, w, bias, top) => linear(linear(x, w as Tensor, { bias: bias as Tensor, relu: true }), top as Tensor),
+      apply: (x, w, bias, top) =>
+        linear(linear(x, w as Tensor, { bias: bias as Tensor, activation: 'relu' }), top as Tensor),
       reference: (x, w, bias, top) => linear64(relu64(linear64(x, w as Array64, bias)), top as Array64),
       magnitude: (x, w, bias, top) => linear64(linear64(x, w as Array64, bias), top as Array64),
       roundings: p + q,

@@ -171,7 +171,7 @@ describe('valueAndGradients', () => {
     'carries gradients through rows, columns and ids that are empty',
     freeing(() => {
       const [none, w, bias] = [zeros([0, 3]), tensor([[1, 2, 3]]), tensor([4])];
-      const noRows = valueAndGradients(() => sum(linear(none, w, { bias, relu: true })), [none, w, bias]);
+      const noRows = valueAndGradients(() => sum(linear(none, w, { bias, activation: 'relu' })), [none, w, bias]);
       expect(noRows.value.item()).to.equal(0);
       expect(noRows.gradients.map((g) => [...g.shape])).to.deep.equal([[0, 3], [1, 3], [1]]);
       expect(numbers(noRows.gradients[1])).to.deep.equal([0, 0, 0]);
@@ -203,7 +203,7 @@ describe('valueAndGradients', () => {
     const affine = { scales: tensor([[0.1]]), zeroPoints: null, biases: null, codeMin: -8, codeMax: 7, groupSize: 2 };
     const loss = () => {
       const x = gather(fakeQuantize(table, affine), ids);
-      const score = linear(x, multiply(w, w), { bias, relu: true });
+      const score = linear(x, multiply(w, w), { bias, activation: 'relu' });
       const logits = concatColumns(score, matmul(x, reshape(w, [2, 1])));
       const soft = scale(distillation(logits, teacher, 2), 0.5);
       return add(add(crossEntropy(logits, labels), soft), sum(softmax(relu(logits))));

@@ -97,8 +97,12 @@ describe('a model trained under fake quantization', () => {
       const matrices = model.matrices(`${layer}.weight`) as [TrainableMatrix, TrainableMatrix];
       if (weight instanceof LowRank) {
         const inner = checkProduct(matrices[1], weight.right, hidden);
-        hidden = checkProduct(matrices[0], weight.left, inner, { bias, relu: true });
-      } else hidden = checkProduct(matrices[0], weight, hidden, { bias, relu: layer !== LAYERS.at(-1) });
+        hidden = checkProduct(matrices[0], weight.left, inner, { bias, activation: 'relu' });
+      } else
+        hidden = checkProduct(matrices[0], weight, hidden, {
+          bias,
+          activation: layer !== LAYERS.at(-1) ? 'relu' : null,
+        });
     }
   }
 

@@ -176,9 +176,9 @@ describe('outputs that share memory with inputs', () => {
       const b = square();
       const view = a.reshape([3, 3]);
       const calls = [
-        () => native.gemm(a.handle, false, b.handle, false, null, 0, false, a.handle),
-        () => native.gemm(a.handle, false, b.handle, false, null, 0, false, view.handle),
-        () => native.gemm(a.handle, false, b.handle, false, null, 0, true, b.handle),
+        () => native.gemm(a.handle, false, b.handle, false, null, 0, null, false, a.handle),
+        () => native.gemm(a.handle, false, b.handle, false, null, 0, null, false, view.handle),
+        () => native.gemm(a.handle, false, b.handle, false, null, 0, null, true, b.handle),
         () => native.copy(a.handle, view.handle),
         () => native.svd(a.handle, b.handle, zeros([3]).handle, b.handle),
         () => native.magnitudeMask(a.handle, 1, view.handle),
@@ -215,6 +215,7 @@ describe('error messages of native operations', () => {
           true,
           null,
           0,
+          null,
           false,
           zeros([32, 128]).handle,
         );

@@ -35,7 +35,7 @@ class LongProduct {
 
   start(token = native.createCancelToken()): Promise<void> {
     const [a, b, c] = this.tensors;
-    return native.run('gemm', [a.handle, false, b.handle, false, null, 0, false, c.handle], token);
+    return native.run('gemm', [a.handle, false, b.handle, false, null, 0, null, false, c.handle], token);
   }
 
   dispose(): void {
@@ -184,7 +184,7 @@ describe('runAsync', () => {
     const [a, b, c] = product.tensors;
     const controller = new AbortController();
     const reason = { why: 'changed my mind' };
-    const done = runAsync('gemm', [a.handle, false, b.handle, false, null, 0, false, c.handle], controller);
+    const done = runAsync('gemm', [a.handle, false, b.handle, false, null, 0, null, false, c.handle], controller);
     await setTimeout(5);
     controller.abort(reason);
     expect(await rejection(done)).to.equal(reason);
@@ -242,7 +242,7 @@ describe('the end of a thread or process with jobs in flight', () => {
     const { full, zeros } = require('./lib/tensor');
     const run = (n) => {
       const [a, b, c] = [full([n, n], 1), full([n, n], 2), zeros([n, n])];
-      return native.run('gemm', [a.handle, false, b.handle, false, null, 0, false, c.handle], native.createCancelToken());
+      return native.run('gemm', [a.handle, false, b.handle, false, null, 0, null, false, c.handle], native.createCancelToken());
     };`;
 
   it('keeps a process alive until its jobs are done', () => {

@@ -79,7 +79,7 @@ function cycle(values: readonly number[], shape: readonly number[]): number[] {
 
 /** The weight [[1, 0, 2], [0, 3, 0]] in CSR form. */
 const csr = (values: Tensor) => [u32([3], 0, 2, 3), u32([3], 0, 2, 1), values, 3];
-const int8Epilogue = () => [0.5, 3, f32([2], 0.25, 0.5), i32([2], 3, 3), f32([2], 1, -1), Activation.relu];
+const int8Epilogue = () => [0.5, 3, f32([2], 0.25, 0.5), i32([2], 3, 3), f32([2], 1, -1), Activation.relu, null];
 const affine = () => [f32([2, 1], 0.5, 0.25), i32([2, 1], 1, -1), null, -8, 7, 3];
 
 export const CASES: OperationCase[] = [
@@ -97,15 +97,16 @@ export const CASES: OperationCase[] = [
       true,
       f32([4], 1),
       Activation.relu,
+      f32([2, 4], 0.5),
       false,
       zeros([2, 4]),
     ],
-    outputs: [7],
+    outputs: [8],
   },
   {
     operation: 'gemmInt8',
     args: () => [u8([4, 3], 1, 2, 200), i8([2, 3], 1, 0, 2), ...int8Epilogue(), zeros([4, 2])],
-    outputs: [8],
+    outputs: [9],
   },
   {
     operation: 'gemmQuantized',
@@ -120,19 +121,27 @@ export const CASES: OperationCase[] = [
       false,
       f32([33], 1),
       Activation.relu,
+      f32([2, 33], 0.5),
       zeros([2, 33]),
     ],
-    outputs: [9],
+    outputs: [10],
   },
   {
     operation: 'csrGemm',
-    args: () => [f32([4, 3], 1, 2, 3, 4), ...csr(f32([3], 1, 2, 3)), f32([2], 0.5), Activation.identity, zeros([4, 2])],
-    outputs: [7],
+    args: () => [
+      f32([4, 3], 1, 2, 3, 4),
+      ...csr(f32([3], 1, 2, 3)),
+      f32([2], 0.5),
+      Activation.gelu,
+      null,
+      zeros([4, 2]),
+    ],
+    outputs: [8],
   },
   {
     operation: 'csrGemmInt8',
     args: () => [u8([4, 3], 1, 2, 200), ...csr(i8([3], 1, 2, 3)), ...int8Epilogue(), zeros([4, 2])],
-    outputs: [11],
+    outputs: [12],
   },
   {
     operation: 'svd',

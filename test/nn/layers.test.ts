@@ -46,7 +46,7 @@ describe('layers', () => {
           });
           const source = sourceOf({ 'top.weight': form(toTensor(w)), 'top.bias': form(toTensor(b)) });
           tidy(() => {
-            const y = linearLayer(source, 'top', toTensor(x), { relu });
+            const y = linearLayer(source, 'top', toTensor(x), { activation: relu ? 'relu' : null });
             // Each of the p products is below 4 in size, the bias below 2.
             expectClose(y, expected.data, (p + 3) * EPSILON * (4 * p + 2), 'y');
           });

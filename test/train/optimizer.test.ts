@@ -113,7 +113,7 @@ describe('optimizers', () => {
           const [x, y] = [vectors.tensor('opt.x'), vectors.tensor('opt.y')];
           const parameters = ['w1', 'b1', 'w2', 'b2'].map((part) => vectors.tensor(`opt.${part}`));
           const [w1, b1, w2, b2] = parameters as [Tensor, Tensor, Tensor, Tensor];
-          const loss = () => crossEntropy(linear(linear(x, w1, { bias: b1, relu: true }), w2, { bias: b2 }), y);
+          const loss = () => crossEntropy(linear(linear(x, w1, { bias: b1, activation: 'relu' }), w2, { bias: b2 }), y);
           const optimizer = make(parameters);
           const expected = vectors.numbers(`opt.losses.${name}`);
           expect(expected).to.have.length(20);

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { expect } from 'chai';
+import type { LinearOptions } from '../../lib/autograd';
 import { writeSafetensors } from '../../lib/formats/safetensors';
 import { philox } from '../../lib/random';
 import { keep, memory, type Tensor, tensor, tidy } from '../../lib/tensor';
@@ -201,7 +202,8 @@ function checkEdge(weightCase: WeightCase, w: Tensor): void {
 function checkProducts(weight: Weight, x: Tensor): void {
   const rows = weight.shape[0] as number;
   const bias = tensor(Float32Array.from({ length: rows }, (_, i) => 0.3 * i - 1));
-  for (const options of [{}, { bias }, { relu: true }, { bias, relu: true }]) {
+  const all: LinearOptions[] = [{}, { bias }, { activation: 'relu' }, { bias, activation: 'relu' }];
+  for (const options of all) {
     const y = weight.matmul(x, options);
     expect(y.shape).to.deep.equal([x.shape[0], rows]);
     const what = `matmul of ${weight.representation}, ${Object.keys(options).join(' and ') || 'plain'}`;

@@ -41,7 +41,7 @@ function expectProduct(weight: Quantized, x: Tensor, bias: Float32Array): void {
       tolerance.push(EPSILON * (columns + 8) * columns * range * largest);
     }
   }
-  const y = weight.matmul(x, { bias: tensor(bias), relu: true });
+  const y = weight.matmul(x, { bias: tensor(bias), activation: 'relu' });
   expectClose(y, values, tolerance, weight.representation);
 }
 

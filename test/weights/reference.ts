@@ -20,7 +20,7 @@ export function multipliesIntegers(weight: Weight): boolean {
 }
 
 /** x · Wᵀ + bias, then ReLU, in float64 of the dense form; allows one rounding for every term that is added. */
-export function floatProduct(weight: Weight, x: Tensor, { bias, relu }: LinearOptions): Reference {
+export function floatProduct(weight: Weight, x: Tensor, { bias, activation }: LinearOptions): Reference {
   const [inner, outer] = weight instanceof LowRank ? [weight.right, weight.left] : [null, weight];
   const start = exactly(x);
   const hidden = inner === null ? start : multiply(start, exactly(inner.dense()));
@@ -31,7 +31,7 @@ export function floatProduct(weight: Weight, x: Tensor, { bias, relu }: LinearOp
     (t, i) => t + EPSILON * (Math.abs(y.values[i] ?? 0) + Math.abs(terms?.[i % columns] ?? 0)),
   );
   const values = y.values.map((value, i) => value + (terms?.[i % columns] ?? 0));
-  return { values: relu ? values.map((value) => Math.max(value, 0)) : values, tolerance };
+  return { values: activation === 'relu' ? values.map((value) => Math.max(value, 0)) : values, tolerance };
 }
 
 /** The same by integers, from what the weight would write into a file: bit for bit what every kernel must give. */
@@ -41,7 +41,7 @@ export function integerProduct(weight: Weight, x: Tensor, options: LinearOptions
   return multiplyIntegers(weight.left, multiplyIntegers(weight.right, inputs, {}), options);
 }
 
-function multiplyIntegers(weight: Weight, x: Float32Array, { bias, relu }: LinearOptions): Float32Array {
+function multiplyIntegers(weight: Weight, x: Float32Array, { bias, activation }: LinearOptions): Float32Array {
   const { tensors, descriptor } = weight.store();
   if (descriptor === null || descriptor.kind === 'low-rank' || descriptor.input === undefined) {
     throw new Error('expected a weight with int8 inputs');
@@ -63,7 +63,7 @@ function multiplyIntegers(weight: Weight, x: Float32Array, { bias, relu }: Linea
       const factor = Math.fround(input.scale * (scales[scales.length === 1 ? 0 : row] as number));
       const scaled = Math.fround(Math.fround(sum) * factor);
       const value = terms === null ? scaled : Math.fround(scaled + (terms[row] as number));
-      y[i * rows + row] = relu ? Math.max(value, 0) : value;
+      y[i * rows + row] = activation === 'relu' ? Math.max(value, 0) : value;
     }
   }
   return y;

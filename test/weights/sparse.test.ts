@@ -33,7 +33,7 @@ describe('a sparse int8 weight with int8 inputs', () => {
           const x = randomMatrix(batch, 301, 1, 2);
           const weights = [Sparse.from(w, INT8, INPUT), quantizeMatrix(w, INT8, INPUT)];
           const [sparse, dense] = weights.map((weight) =>
-            bitsOf(weight.matmul(x, { bias, relu: true }).toArray() as Float32Array),
+            bitsOf(weight.matmul(x, { bias, activation: 'relu' }).toArray() as Float32Array),
           );
           for (const weight of weights) weight.dispose();
           expect(sparse).to.deep.equal(dense);

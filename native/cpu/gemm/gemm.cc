@@ -15,22 +15,13 @@ const KernelList<GemmKernel> gemm_kernels("gemm", {
 });
 
 void gemm_finish(const GemmArguments& arguments, int64_t row, int64_t rows, int64_t column, int64_t columns) {
-  if (arguments.bias == nullptr && !arguments.relu) return;
-  for (int64_t i = row; i < row + rows; ++i) {
-    float* c = arguments.c + i * arguments.n + column;
-    if (arguments.bias != nullptr) {
-      const float* bias = arguments.bias + column;
-      for (int64_t j = 0; j < columns; ++j) c[j] += bias[j];
-    }
-    if (arguments.relu) {
-      for (int64_t j = 0; j < columns; ++j) c[j] = c[j] < 0 ? 0 : c[j];  // NaN stays
-    }
-  }
+  if (arguments.epilogue.is_identity()) return;
+  const float* sums = arguments.c + row * arguments.n + column;
+  apply_epilogue(arguments.epilogue, {row, rows, column, columns}, sums, arguments.n, arguments.c);
 }
 
 tersor_status gemm(tersor_context* context, const tersor_tensor* a, int32_t transpose_a, const tersor_tensor* b,
-                   int32_t transpose_b, const tersor_tensor* bias, tersor_activation activation, int32_t accumulate,
-                   const tersor_tensor* c) {
+                   int32_t transpose_b, const tersor_epilogue* epilogue, int32_t accumulate, const tersor_tensor* c) {
   const int64_t a_columns = a->shape[1], b_columns = b->shape[1];
   const GemmArguments arguments = {
       .m = c->shape[0],
@@ -39,8 +30,7 @@ tersor_status gemm(tersor_context* context, const tersor_tensor* a, int32_t tran
       .a = {data_of<const float>(a), transpose_a ? 1 : a_columns, transpose_a ? a_columns : 1},
       .b = {data_of<const float>(b), transpose_b ? 1 : b_columns, transpose_b ? b_columns : 1},
       .c = data_of<float>(c),
-      .bias = bias == nullptr ? nullptr : data_of<const float>(bias),
-      .relu = activation == TERSOR_RELU,
+      .epilogue = make_epilogue(epilogue, c->shape[1]),
       .accumulate = accumulate != 0,
       .cancel = context->cancel,
   };

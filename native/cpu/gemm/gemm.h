@@ -5,6 +5,7 @@
 
 #include "backend/kernels.h"
 #include "core/status.h"
+#include "cpu/epilogue/epilogue.h"
 
 namespace tersor::cpu {
 
@@ -14,13 +15,13 @@ struct StridedMatrix {
   int64_t row_stride, column_stride;
 };
 
-// c[m,n] = activation(a[m,k] * b[k,n] + (accumulate ? c : 0) + bias[n]); c is row-major without gaps.
+// c[m,n] = epilogue(a[m,k] * b[k,n] + (accumulate ? c : 0)); c is row-major without gaps.
 struct GemmArguments {
   int64_t m, n, k;
   StridedMatrix a, b;
   float* c;
-  const float* bias;  // or null
-  bool relu, accumulate;
+  Epilogue epilogue;
+  bool accumulate;
   const volatile int32_t* cancel;
 };
 
@@ -33,7 +34,7 @@ GemmKernel gemm_scalar;
 GemmKernel gemm_avx2;
 GemmKernel gemm_avx512;
 
-// Adds bias and applies the activation to columns [column, column + columns) of rows [row, row + rows) of c.
+// Applies the epilogue in place to columns [column, column + columns) of rows [row, row + rows) of c.
 void gemm_finish(const GemmArguments& arguments, int64_t row, int64_t rows, int64_t column, int64_t columns);
 
 }  // namespace tersor::cpu

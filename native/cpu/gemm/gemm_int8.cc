@@ -1,5 +1,6 @@
 #include "cpu/gemm/gemm_int8.h"
 
+#include "cpu/epilogue/epilogue.h"
 #include "cpu/operations.h"
 #include "cpu/parallel.h"
 #include "cpu/view.h"
@@ -15,14 +16,13 @@ constexpr int64_t kProductsPerChunk = int64_t{1} << 21;
 
 struct Int8Output {
   const tersor_int8_epilogue* epilogue;
-  int64_t columns;
+  Epilogue after;
   float* y;
 
   void write(int64_t row, int64_t rows, int64_t column, int64_t block_columns, const int32_t* sums) const {
     const float* scales = data_of<const float>(epilogue->scales);
     const bool one_scale = elements_of(epilogue->scales) == 1;
     const auto* row_sums = data_of<const int32_t>(epilogue->row_sums) + column;
-    const float* bias = epilogue->bias == nullptr ? nullptr : data_of<const float>(epilogue->bias) + column;
     int32_t zero_terms[kBlockColumns];
     float factors[kBlockColumns];
     for (int64_t j = 0; j < block_columns; ++j) {
@@ -33,18 +33,14 @@ struct Int8Output {
     }
     for (int64_t i = 0; i < rows; ++i) {
       const int32_t* sum = sums + i * kBlockColumns;
-      float* out = y + (row + i) * columns + column;
+      float* out = y + (row + i) * after.columns + column;
       for (int64_t j = 0; j < block_columns; ++j) {
         const auto exact = static_cast<int32_t>(static_cast<uint32_t>(sum[j]) - static_cast<uint32_t>(zero_terms[j]));
         out[j] = static_cast<float>(exact) * factors[j];
       }
-      if (bias != nullptr) {
-        for (int64_t j = 0; j < block_columns; ++j) out[j] += bias[j];
-      }
-      if (epilogue->activation == TERSOR_RELU) {
-        for (int64_t j = 0; j < block_columns; ++j) out[j] = out[j] < 0 ? 0 : out[j];
-      }
     }
+    if (after.is_identity()) return;
+    apply_epilogue(after, {row, rows, column, block_columns}, y + row * after.columns + column, after.columns, y);
   }
 };
 
@@ -70,7 +66,7 @@ tersor_status gemm_int8_with(Int8DotsKernel* dots, tersor_context* context, cons
                 epilogue->input_zero_point);
   }
   if (m == 0 || n == 0) return TERSOR_OK;
-  const Int8Output output = {epilogue, n, data_of<float>(y)};
+  const Int8Output output = {epilogue, make_epilogue(&epilogue->after, n), data_of<float>(y)};
   const auto* codes = data_of<const uint8_t>(x);
   const auto* weights = data_of<const int8_t>(w);
   const int64_t row_blocks = (m + kBlockRows - 1) / kBlockRows, column_blocks = (n + kBlockColumns - 1) / kBlockColumns;

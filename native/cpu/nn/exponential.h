@@ -1,11 +1,12 @@
-// exp(x) for x <= 0, as softmax needs it: no branches, so that loops over it vectorise, and the same bits with any
-// libm.
+// exp(x) for x <= 0, as softmax and the activations need it: no branches, so that loops over it vectorise, and the same
+// bits with any libm. Anonymous, because every file that includes it compiles it for its own ISA.
 #pragma once
 
 #include <bit>
 #include <cstdint>
 
 namespace tersor::cpu {
+namespace {
 
 // Within 2 units in the last place; 0 below -87.33, where results would be subnormal; NaN stays NaN.
 // Reduction to r = x - n ln 2, |r| <= ln 2 / 2, then the polynomial of Cephes expf (Moshier).
@@ -28,4 +29,5 @@ inline float exp_of_nonpositive(float x) {
   return std::bit_cast<float>(std::bit_cast<uint32_t>(p * std::bit_cast<float>(exponent << 23)) & kept);
 }
 
+}  // namespace
 }  // namespace tersor::cpu

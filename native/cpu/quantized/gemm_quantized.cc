@@ -23,14 +23,7 @@ int64_t tile_grain(const QuantizedProduct& product, int64_t rows) {
 
 void write_tile(const QuantizedProduct& product, int64_t tile, int64_t row, int64_t rows, const float* sums) {
   const int64_t column = tile * kTileColumns, columns = std::min(kTileColumns, product.w.rows - column);
-  for (int64_t i = 0; i < rows; ++i) {
-    const float* sum = sums + i * kTileColumns;
-    float* y = product.y + (row + i) * product.w.rows + column;
-    for (int64_t j = 0; j < columns; ++j) {
-      const float value = product.bias == nullptr ? sum[j] : sum[j] + product.bias[column + j];
-      y[j] = product.relu && value < 0 ? 0 : value;  // NaN stays
-    }
-  }
+  apply_epilogue(product.epilogue, {row, rows, column, columns}, sums, kTileColumns, product.y);
 }
 
 tersor_status gemm_quantized_float(tersor_context* context, const QuantizedProduct& product, const FloatTiles& tiles) {
@@ -70,15 +63,13 @@ tersor_status gemm_quantized_float(tersor_context* context, const QuantizedProdu
 }
 
 tersor_status gemm_quantized_with(QuantizedKernel* kernel, tersor_context* context, const tersor_tensor* x,
-                                  const tersor_quantized* w, const tersor_tensor* bias, tersor_activation activation,
-                                  const tersor_tensor* y) {
+                                  const tersor_quantized* w, const tersor_epilogue* epilogue, const tersor_tensor* y) {
   const QuantizedProduct product = {
       .m = x->shape[0],
       .x = data_of<const float>(x),
       .w = {data_of<const uint8_t>(&w->packed), w->rows, w->cols, plane_bits_of(w->bits), w->group_size,
             w->has_offsets != 0},
-      .bias = bias == nullptr ? nullptr : data_of<const float>(bias),
-      .relu = activation == TERSOR_RELU,
+      .epilogue = make_epilogue(epilogue, w->rows),
       .y = data_of<float>(y),
   };
   if (product.m == 0 || w->rows == 0) return TERSOR_OK;
@@ -86,8 +77,8 @@ tersor_status gemm_quantized_with(QuantizedKernel* kernel, tersor_context* conte
 }
 
 tersor_status gemm_quantized(tersor_context* context, const tersor_tensor* x, const tersor_quantized* w,
-                             const tersor_tensor* bias, tersor_activation activation, const tersor_tensor* y) {
-  return gemm_quantized_with(gemm_quantized_kernels.best(), context, x, w, bias, activation, y);
+                             const tersor_epilogue* epilogue, const tersor_tensor* y) {
+  return gemm_quantized_with(gemm_quantized_kernels.best(), context, x, w, epilogue, y);
 }
 
 }  // namespace tersor::cpu

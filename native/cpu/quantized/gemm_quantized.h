@@ -3,17 +3,17 @@
 
 #include "backend/backend.h"
 #include "backend/kernels.h"
+#include "cpu/epilogue/epilogue.h"
 #include "cpu/quantized/layout.h"
 
 namespace tersor::cpu {
 
-// y[m, w.rows] = activation(x[m, w.columns] * w^T + bias).
+// y[m, w.rows] = epilogue(x[m, w.columns] * w^T).
 struct QuantizedProduct {
   int64_t m;
   const float* x;
   PackedMatrix w;
-  const float* bias;  // or null
-  bool relu;
+  Epilogue epilogue;
   float* y;
 };
 
@@ -30,8 +30,7 @@ QuantizedKernel gemm_quantized_avx512vnni;
 
 // The operation with a kernel of the caller's choice.
 tersor_status gemm_quantized_with(QuantizedKernel* kernel, tersor_context* context, const tersor_tensor* x,
-                                  const tersor_quantized* w, const tersor_tensor* bias, tersor_activation activation,
-                                  const tersor_tensor* y);
+                                  const tersor_quantized* w, const tersor_epilogue* epilogue, const tersor_tensor* y);
 
 // --- what kernels share ----------------------------------------------------------------------------------------------
 
@@ -41,8 +40,7 @@ inline constexpr int64_t kPassRows = 128;
 // Tiles per chunk of a pass over `rows` rows: some hundred thousand products.
 int64_t tile_grain(const QuantizedProduct& product, int64_t rows);
 
-// Adds bias to sums [rows][32], applies the activation, and writes the columns of tile `tile` that there are into y
-// from row `row` on.
+// Writes the epilogue of sums [rows][32] into the columns of tile `tile` that there are, from row `row` of y on.
 void write_tile(const QuantizedProduct& product, int64_t tile, int64_t row, int64_t rows, const float* sums);
 
 // What a vector ISA brings to the kernels in f32.

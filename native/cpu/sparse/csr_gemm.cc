@@ -4,6 +4,7 @@
 #include <limits>
 #include <type_traits>
 
+#include "cpu/epilogue/epilogue.h"
 #include "cpu/parallel.h"
 #include "cpu/scratch.h"
 #include "cpu/sparse/csr_check.h"
@@ -37,58 +38,47 @@ constexpr int64_t kGatherCost = 8;  // a gathered product takes as long as this 
 // 32-bit sums of u8 x i8 products are exact up to this many.
 constexpr int64_t kExactRow = std::numeric_limits<int32_t>::max() / (255 * 128);
 
-// Each epilogue turns the sums of weight row n for `lanes` activations into outputs.
-struct FloatEpilogue {
-  const float* bias;
-  bool relu;
-
-  void operator()(int64_t n, int64_t lanes, const float* sums, float* outputs) const {
-    const float add = bias == nullptr ? 0.0f : bias[n];
-    for (int64_t i = 0; i < lanes; ++i) {
-      const float v = sums[i] + add;
-      outputs[i] = relu && v < 0.0f ? 0.0f : v;  // NaN stays
-    }
-  }
-};
-
-// The same operations in the same order as the dense int8 product, so that both give the same bits.
-struct Int8Epilogue {
+// What turns the exact sums of weight row n for `lanes` activations into f32: the same operations in the same order as
+// in the dense int8 product, so that both give the same bits.
+struct Int8Scaling {
   float input_scale;
   uint32_t input_zero_point;
   const float* scales;
   int64_t scale_step;  // 0 when all rows share one scale
   const int32_t* row_sums;
-  const float* bias;
-  bool relu;
 
   void operator()(int64_t n, int64_t lanes, const int32_t* sums, float* outputs) const {
     const uint32_t offset = input_zero_point * static_cast<uint32_t>(row_sums[n]);
     const float factor = input_scale * scales[n * scale_step];
-    const float add = bias == nullptr ? 0.0f : bias[n];
     for (int64_t i = 0; i < lanes; ++i) {
       const auto exact = static_cast<int32_t>(static_cast<uint32_t>(sums[i]) - offset);
-      const float scaled = static_cast<float>(exact) * factor;
-      const float v = bias == nullptr ? scaled : scaled + add;
-      outputs[i] = relu && v < 0.0f ? 0.0f : v;
+      outputs[i] = static_cast<float>(exact) * factor;
     }
+  }
+};
+
+struct NoScaling {
+  void operator()(int64_t, int64_t lanes, const float* sums, float* outputs) const {
+    std::copy(sums, sums + lanes, outputs);
   }
 };
 
 // y = epilogue(x * w^T). Activations are taken 16 side by side, transposed so that a nonzero of w meets one contiguous
 // row; a few activations are taken alone, and gathered from.
-template <typename Value, typename Element, typename Word, typename Epilogue>
+template <typename Value, typename Element, typename Word, typename Scaling>
 class CsrProduct {
  public:
   using Kernel = void(const Csr<Value>&, const Word*, int64_t, int64_t, int64_t, Word*);
 
-  CsrProduct(Kernel* kernel, const tersor_tensor* x, const tersor_csr* w, const Epilogue& epilogue,
-             const tersor_tensor* y)
+  CsrProduct(Kernel* kernel, const tersor_tensor* x, const tersor_csr* w, const Scaling& scaling,
+             const tersor_epilogue* epilogue, const tersor_tensor* y)
       : kernel_(kernel),
         w_{data_of<const uint32_t>(&w->row_offsets), data_of<const uint32_t>(&w->columns),
            data_of<const Value>(&w->values)},
         x_(data_of<const Element>(x)),
         y_(data_of<float>(y)),
-        epilogue_(epilogue),
+        scaling_(scaling),
+        epilogue_(make_epilogue(epilogue, w->rows)),
         m_(rows_of(x)),
         n_(w->rows),
         k_(w->cols),
@@ -157,52 +147,48 @@ class CsrProduct {
     kernel_(w_, turned, lanes_, n_begin, n_end, sums);
     const int64_t block_rows = n_end - n_begin;
     for (int64_t j = 0; j < block_rows; ++j) {
-      epilogue_(n_begin + j, lanes_, sums + j * lanes_, outputs + j * lanes_);
+      scaling_(n_begin + j, lanes_, sums + j * lanes_, outputs + j * lanes_);
     }
     const int64_t rows = rows_in_tile(tile);
     for (int64_t i = 0; i < rows; ++i) {
       float* to = y_ + (tile * lanes_ + i) * n_ + n_begin;
       for (int64_t j = 0; j < block_rows; ++j) to[j] = outputs[j * lanes_ + i];
     }
+    if (epilogue_.is_identity()) return;
+    const EpilogueTile done = {tile * lanes_, rows, n_begin, block_rows};
+    apply_epilogue(epilogue_, done, y_ + done.row * n_ + n_begin, n_, y_);
   }
 
   Kernel* kernel_;
   Csr<Value> w_;
   const Element* x_;
   float* y_;
+  Scaling scaling_;
   Epilogue epilogue_;
   int64_t m_, n_, k_, lanes_, grain_;
 };
 
-const float* optional(const tersor_tensor* bias) { return bias == nullptr ? nullptr : data_of<const float>(bias); }
-
 }  // namespace
 
 tersor_status csr_gemm_with(CsrKernelF32* kernel, tersor_context* context, const tersor_tensor* x, const tersor_csr* w,
-                            const tersor_tensor* bias, tersor_activation activation, const tersor_tensor* y) {
+                            const tersor_epilogue* epilogue, const tersor_tensor* y) {
   if (const tersor_status status = check_csr(context, w, std::numeric_limits<int32_t>::max()); status != TERSOR_OK) {
     return status;
   }
-  const FloatEpilogue epilogue{optional(bias), activation == TERSOR_RELU};
-  return CsrProduct<float, float, float, FloatEpilogue>(kernel, x, w, epilogue, y).run(context);
+  return CsrProduct<float, float, float, NoScaling>(kernel, x, w, {}, epilogue, y).run(context);
 }
 
 tersor_status csr_gemm_int8_with(CsrKernelI8* kernel, tersor_context* context, const tersor_tensor* x,
                                  const tersor_csr* w, const tersor_int8_epilogue* e, const tersor_tensor* y) {
   if (const tersor_status status = check_csr(context, w, kExactRow); status != TERSOR_OK) return status;
-  const Int8Epilogue epilogue{e->input_scale,
-                              static_cast<uint32_t>(e->input_zero_point),
-                              data_of<const float>(e->scales),
-                              elements_of(e->scales) == 1 ? 0 : 1,
-                              data_of<const int32_t>(e->row_sums),
-                              optional(e->bias),
-                              e->activation == TERSOR_RELU};
-  return CsrProduct<int8_t, uint8_t, int32_t, Int8Epilogue>(kernel, x, w, epilogue, y).run(context);
+  const Int8Scaling scaling{e->input_scale, static_cast<uint32_t>(e->input_zero_point), data_of<const float>(e->scales),
+                            elements_of(e->scales) == 1 ? 0 : 1, data_of<const int32_t>(e->row_sums)};
+  return CsrProduct<int8_t, uint8_t, int32_t, Int8Scaling>(kernel, x, w, scaling, &e->after, y).run(context);
 }
 
-tersor_status csr_gemm(tersor_context* context, const tersor_tensor* x, const tersor_csr* w, const tersor_tensor* bias,
-                       tersor_activation activation, const tersor_tensor* y) {
-  return csr_gemm_with(csr_f32_kernels.best(), context, x, w, bias, activation, y);
+tersor_status csr_gemm(tersor_context* context, const tersor_tensor* x, const tersor_csr* w,
+                       const tersor_epilogue* epilogue, const tersor_tensor* y) {
+  return csr_gemm_with(csr_f32_kernels.best(), context, x, w, epilogue, y);
 }
 
 tersor_status csr_gemm_int8(tersor_context* context, const tersor_tensor* x, const tersor_csr* w,

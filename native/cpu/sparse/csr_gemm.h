@@ -11,7 +11,7 @@ extern const KernelList<CsrKernelF32> csr_f32_kernels;
 extern const KernelList<CsrKernelI8> csr_i8_kernels;
 
 tersor_status csr_gemm_with(CsrKernelF32* kernel, tersor_context*, const tersor_tensor* x, const tersor_csr* w,
-                            const tersor_tensor* bias, tersor_activation, const tersor_tensor* y);
+                            const tersor_epilogue*, const tersor_tensor* y);
 tersor_status csr_gemm_int8_with(CsrKernelI8* kernel, tersor_context*, const tersor_tensor* x, const tersor_csr* w,
                                  const tersor_int8_epilogue*, const tersor_tensor* y);
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <chrono>
 #include <condition_variable>
 #include <cstdlib>
 #include <mutex>
@@ -78,9 +79,24 @@ struct Job {
 
 thread_local bool inside_parallel_for = false;
 
+// How long a worker looks for the next job before it sleeps: a model's layers follow each other within microseconds,
+// and waking a sleeper takes longer than many of them.
+constexpr std::chrono::microseconds kSpin{100};
+
+void pause_briefly() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  __asm__ volatile("yield");
+#endif
+}
+
+// Workers wait for a new generation, join the job if one is open and they are wanted, and run its chunks. The word
+// `state_` holds the generation, whether the job is open, and how many have joined: one compare-and-swap joins, one
+// subtraction leaves, and the caller waits for the count to reach zero.
 class Pool {
  public:
-  // Never destroyed: at process exit workers may still be blocked on `wake_`.
+  // Never destroyed: at process exit workers may still be asleep.
   static Pool& instance() {
     static Pool* pool = new Pool;
     return *pool;
@@ -92,24 +108,31 @@ class Pool {
     if (!user.owns_lock()) return false;
     const int helpers = static_cast<int>(std::min<int64_t>(threads, job.chunks)) - 1;
     start_workers(helpers);
-    {
+    job_ = &job;
+    helpers_wanted_.store(helpers, std::memory_order_relaxed);
+    // Sequentially consistent with a sleeper's last look at `state_`: either it sees this, or we see it asleep.
+    state_.store((state_.load() / kGeneration + 1) * kGeneration + kOpen);
+    if (asleep_.load() > 0) {
       std::lock_guard<std::mutex> lock(mutex_);
-      job_ = &job;
-      helpers_wanted_ = helpers;
-      ++generation_;
+      wake_.notify_all();
     }
-    wake_.notify_all();
     inside_parallel_for = true;
     job.run_chunks();
     inside_parallel_for = false;
     // Only helpers that joined are waited for: one that is slow to wake (or lost in a fork) holds no chunk.
-    std::unique_lock<std::mutex> lock(mutex_);
-    job_ = nullptr;
-    idle_.wait(lock, [this] { return active_ == 0; });
+    uint64_t state = state_.fetch_and(~kOpen) & ~kOpen;
+    for (int spins = 0; state % kOpen != 0; state = state_.load(std::memory_order_acquire)) {
+      // A helper that the system has put aside in the middle of a chunk may need our core.
+      if (++spins > kSpinsBeforeYield) std::this_thread::yield();
+      pause_briefly();
+    }
     return true;
   }
 
  private:
+  static constexpr uint64_t kOpen = 1u << 16, kGeneration = kOpen * 2;  // below kOpen: how many have joined
+  static constexpr int kSpinsBeforeYield = 2000;
+
   void start_workers(int wanted) {
     try {
       for (; workers_ < wanted; ++workers_) std::thread(&Pool::work, this, workers_).detach();
@@ -118,29 +141,50 @@ class Pool {
     }
   }
 
+  // The job, joined, when it is open and this worker is wanted.
+  Job* try_join(int index) {
+    uint64_t state = state_.load(std::memory_order_acquire);
+    while ((state & kOpen) != 0 && index < helpers_wanted_.load(std::memory_order_relaxed)) {
+      if (state_.compare_exchange_weak(state, state + 1, std::memory_order_acq_rel)) return job_;
+    }
+    return nullptr;
+  }
+
   void work(int index) {
     inside_parallel_for = true;
     uint64_t seen = 0;
-    std::unique_lock<std::mutex> lock(mutex_);
     for (;;) {
-      wake_.wait(lock, [&] { return job_ != nullptr && generation_ != seen && index < helpers_wanted_; });
-      seen = generation_;
-      Job* job = job_;
-      ++active_;
-      lock.unlock();
-      job->run_chunks();
-      lock.lock();
-      if (--active_ == 0) idle_.notify_one();
+      seen = wait_for_change(seen);
+      if (Job* job = try_join(index)) {
+        job->run_chunks();
+        state_.fetch_sub(1, std::memory_order_release);
+      }
     }
   }
 
-  std::mutex user_;  // held by the thread whose job is running
-  int workers_ = 0;  // guarded by user_
-  std::mutex mutex_;
-  std::condition_variable wake_, idle_;
-  Job* job_ = nullptr;
-  int helpers_wanted_ = 0, active_ = 0;
-  uint64_t generation_ = 0;
+  // The generation after `seen`, when there is one: looks for it, then sleeps.
+  uint64_t wait_for_change(uint64_t seen) {
+    const auto changed = [&] { return state_.load(std::memory_order_acquire) / kGeneration != seen; };
+    const auto end = std::chrono::steady_clock::now() + kSpin;
+    while (!changed()) {
+      for (int i = 0; i < 32 && !changed(); ++i) pause_briefly();
+      if (std::chrono::steady_clock::now() < end) continue;
+      std::unique_lock<std::mutex> lock(mutex_);
+      asleep_.fetch_add(1);
+      wake_.wait(lock, [&] { return state_.load() / kGeneration != seen; });
+      asleep_.fetch_sub(1);
+    }
+    return state_.load(std::memory_order_acquire) / kGeneration;
+  }
+
+  std::mutex user_;     // held by the thread whose job is running
+  int workers_ = 0;     // guarded by user_
+  Job* job_ = nullptr;  // of the open generation
+  std::atomic<int> helpers_wanted_{0};
+  std::atomic<uint64_t> state_{0};
+  std::mutex mutex_;  // only to sleep
+  std::condition_variable wake_;
+  std::atomic<int> asleep_{0};
 };
 
 }  // namespace

@@ -202,7 +202,15 @@ function checkEdge(weightCase: WeightCase, w: Tensor): void {
 function checkProducts(weight: Weight, x: Tensor): void {
   const rows = weight.shape[0] as number;
   const bias = tensor(Float32Array.from({ length: rows }, (_, i) => 0.3 * i - 1));
-  const all: LinearOptions[] = [{}, { bias }, { activation: 'relu' }, { bias, activation: 'relu' }];
+  const residual = inputs(x.shape[0] as number, rows);
+  const all: LinearOptions[] = [
+    {},
+    { bias },
+    { activation: 'relu' },
+    { bias, activation: 'relu', residual },
+    // The exact integer reference has no exponential of f32.
+    ...(multipliesIntegers(weight) ? [] : [{ bias, activation: 'silu', residual } as const]),
+  ];
   for (const options of all) {
     const y = weight.matmul(x, options);
     expect(y.shape).to.deep.equal([x.shape[0], rows]);

@@ -5,7 +5,7 @@ import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { printError, root, StepError } from '../scripts/support.mjs';
 import { writeDocumentation } from './documentation.mjs';
-import { loadPackage, measureCall } from './javascript.mjs';
+import { loadPackage, measureFromPackage } from './javascript.mjs';
 import { buildNative, runNative } from './native.mjs';
 import { ROWS } from './rows.mjs';
 import { limitLines, terminalTable } from './table.mjs';
@@ -98,22 +98,24 @@ function threadCounts(list) {
  * @returns {Promise<import('./results.mjs').Results>}
  */
 async function measure({ rows, threads, quick }) {
-  const jobs = rows.flatMap((row) => row.job ?? []);
+  const jobs = rows.flatMap(({ job }) => (typeof job === 'string' ? [job] : []));
   const native = jobs.length > 0 ? await measureNative(jobs, { threads, quick }) : undefined;
-  const wantsPackage = rows.some((row) => row.job === null);
-  const tersor = wantsPackage || !native ? loadPackage() : undefined;
-  const results = rows.flatMap((row) =>
-    threads.map((count) => {
-      if (row.job !== null) {
-        const found = native?.rows.find(({ job, threads }) => job === row.job && threads === count);
-        if (!found)
-          throw new StepError(`expected tersor-bench to measure '${row.job}' on ${count} threads, got nothing`);
-        return resultOf(row, count, found);
-      }
-      const { oursUs, busy } = measureCall(/** @type {typeof import('../lib/index.js')} */ (tersor), count);
-      return resultOf(row, count, { oursUs, ...(busy !== null && { busy }) });
-    }),
-  );
+  const tersor = jobs.length < rows.length ? loadPackage() : undefined;
+  const results = [];
+  for (const row of rows) {
+    for (const count of threads) {
+      const measured =
+        typeof row.job === 'string'
+          ? native?.rows.find(({ job, threads }) => job === row.job && threads === count)
+          : await measureFromPackage(/** @type {import('./javascript.mjs').Tersor} */ (tersor), row.job, {
+              threads: count,
+              quick,
+            });
+      if (!measured)
+        throw new StepError(`expected tersor-bench to measure '${row.job}' on ${count} threads, got nothing`);
+      results.push(resultOf(row, count, measured));
+    }
+  }
   return {
     environment: {
       ...machine(),
@@ -182,7 +184,7 @@ function show(results, { rows, json, docs }) {
   const print = (/** @type {string} */ text) => (json === '-' ? process.stderr : process.stdout).write(text);
   if (results.limits.length > 0) print(`${limitLines(results.limits)}\n`);
   print(terminalTable(results.rows));
-  if (rows.some((row) => row.job !== null) && results.environment.peer === null) {
+  if (rows.some((row) => typeof row.job === 'string') && results.environment.peer === null) {
     print('\nNo peer: oneDNN not found. Type: apt-get install libdnnl-dev (or: brew install onednn)\n');
   }
   if (json !== undefined) {

@@ -1,21 +1,28 @@
-/** What a call costs a program: measured with the built package, as a program uses it. */
+/** Products measured with the built package, as a program uses it, beside a peer that Node programs use. */
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { root, StepError } from '../scripts/support.mjs';
+import { loadOnnxRuntime, matMulNBits } from './onnxruntime.mjs';
 
-const SAMPLES = 30;
-/** Calls in a sample: about 10 ms, so that a collection of garbage is spread over many. */
-const CALLS = 5000;
-const SIZE = 16;
-/** Above this p90/p10 the machine was busy; a call allocates, and so varies more than a kernel. */
-const QUIET_SPREAD = 1.25;
+/** @typedef {typeof import('../lib/index.js')} Tersor */
 
 /**
- * Loads the package.
+ * What a row measured from JavaScript asks for.
  *
- * @returns {typeof import('../lib/index.js')}
+ * @typedef {{ family: 'call' }
+ *   | { family: 'matMulNBits', m: number, n: number, k: number, bits: 2 | 4 | 8, groupSize: number, accuracyLevel: 0 | 4 }} PackageJob
  */
+
+/** @typedef {{ oursUs: number, peer?: string, peerUs?: number, ratio?: number, busy?: string }} Measured */
+
+/** Above this p90/p10 the machine was busy; a call allocates, and so varies more than a kernel. */
+const QUIET_SPREAD = 1.25;
+/** onnxruntime's threads spin for 40 ms after their work, on a core that ours now need. */
+const REST_MS = 60;
+
+/** @returns {Tersor} */
 export function loadPackage() {
   if (!existsSync(path.join(root, 'dist/index.js'))) {
     throw new StepError('expected the built package, got no dist; type: npm run build');
@@ -24,35 +31,175 @@ export function loadPackage() {
 }
 
 /**
+ * @param {Tersor} tersor
+ * @param {PackageJob} job
+ * @param {{ threads: number, quick: boolean }} options
+ * @returns {Promise<Measured>} medians of samples; `busy`: why they mean little
+ */
+export async function measureFromPackage(tersor, job, options) {
+  tersor.setThreads(options.threads);
+  return job.family === 'call' ? measureCall(tersor, options) : measureMatMulNBits(tersor, job, options);
+}
+
+/**
  * Time of `ops.matmul` of two 16×16 matrices and of the disposal of its result: the product itself is a tenth of a
  * microsecond.
  *
- * @param {typeof import('../lib/index.js')} tersor
- * @param {number} threads
- * @returns {{ oursUs: number, busy: string | null }} median of samples; `busy`: why it means little
+ * @param {Tersor} tersor
+ * @param {{ quick: boolean }} options
  */
-export function measureCall(tersor, threads) {
-  tersor.setThreads(threads);
-  const numbers = Float32Array.from({ length: SIZE * SIZE }, (_, i) => (i % 7) - 3);
-  const a = tersor.tensor(numbers, [SIZE, SIZE]);
-  const b = tersor.tensor(numbers, [SIZE, SIZE]);
+async function measureCall(tersor, { quick }) {
+  const size = 16;
+  const numbers = Float32Array.from({ length: size * size }, (_, i) => (i % 7) - 3);
+  const a = tersor.tensor(numbers, [size, size]);
+  const b = tersor.tensor(numbers, [size, size]);
   try {
-    const sample = () => {
-      const start = performance.now();
-      for (let i = 0; i < CALLS; i++) tersor.ops.matmul(a, b).dispose();
-      return ((performance.now() - start) * 1000) / CALLS;
-    };
-    // The first ones are interpreted, then compiled.
-    for (let i = 0; i < 5; i++) sample();
-    const times = Float64Array.from({ length: SAMPLES }, sample).sort();
-    const at = (/** @type {number} */ index) => /** @type {number} */ (times[index]);
-    const spread = at(SAMPLES - 1 - SAMPLES / 10) / at(SAMPLES / 10);
-    return {
-      oursUs: (at(SAMPLES / 2 - 1) + at(SAMPLES / 2)) / 2,
-      busy: spread > QUIET_SPREAD ? `our time varied by ${spread.toFixed(2)} (p90/p10)` : null,
-    };
+    const ours = sampler(async (calls) => {
+      for (let i = 0; i < calls; i++) tersor.ops.matmul(a, b).dispose();
+    });
+    return summary(await alternate([ours], { seconds: quick ? 0.5 : 1, sampleMs: 10, restMs: 0 }));
   } finally {
     a.dispose();
     b.dispose();
   }
+}
+
+/**
+ * @param {Tersor} tersor
+ * @param {Extract<PackageJob, { family: 'matMulNBits' }>} job
+ * @param {{ threads: number, quick: boolean }} options
+ */
+async function measureMatMulNBits(tersor, job, { threads, quick }) {
+  const { m, n, k, bits, groupSize } = job;
+  const numbers = uniform(m * k, 1);
+  const x = tersor.tensor(numbers, [m, k]);
+  const dense = tersor.tensor(uniform(n * k, 2), [n, k]);
+  const weight = tersor.quantizeMatrix(dense, { bits, scheme: 'symmetric', granularity: 'group', groupSize });
+  dense.dispose();
+  const ort = await loadOnnxRuntime();
+  const { tensors } = weight.store();
+  const codes = new Uint8Array(blob(tensors, 'codes'));
+  // Ours are -127..127; theirs count from 128.
+  if (bits === 8) for (let i = 0; i < codes.length; i++) codes[i] = /** @type {number} */ (codes[i]) ^ 128;
+  const scales = new Float32Array(blob(tensors, 'scales'));
+  const peer = await matMulNBits(ort, { ...job, x: numbers, codes, scales }, threads);
+  try {
+    const y = weight.matmul(x);
+    requireSame(/** @type {Float32Array} */ (y.toArray()), await peer.result(), job.accuracyLevel === 4 ? 0.1 : 1e-4);
+    y.dispose();
+    const ours = sampler(async (calls) => {
+      for (let i = 0; i < calls; i++) weight.matmul(x).dispose();
+    });
+    const theirs = sampler(async (calls) => {
+      for (let i = 0; i < calls; i++) await peer.run();
+    });
+    const times = await alternate([ours, theirs], {
+      seconds: quick ? 0.5 : 1.5,
+      sampleMs: threads > 1 ? 20 : 2,
+      restMs: threads > 1 ? REST_MS : 0,
+    });
+    return { ...summary(times), peer: peer.name };
+  } finally {
+    await peer.dispose();
+    weight.dispose();
+    x.dispose();
+  }
+}
+
+/** @type {(tensors: ReadonlyMap<string, { data: Uint8Array }>, name: string) => ArrayBuffer} */
+function blob(tensors, name) {
+  const found = tensors.get(name);
+  if (!found) throw new Error(`expected the weight to hold ${name}, got ${[...tensors.keys()].join(', ')}`);
+  return Uint8Array.from(found.data).buffer;
+}
+
+/** Numbers of [-1, 1), the same ones for a seed (Park and Miller's generator). @type {(count: number, seed: number) => Float32Array} */
+function uniform(count, seed) {
+  let state = seed;
+  return Float32Array.from({ length: count }, () => {
+    state = (state * 48271) % 2147483647;
+    return (state / 2147483647) * 2 - 1;
+  });
+}
+
+/** @type {(ours: Float32Array, theirs: Float32Array, tolerance: number) => void} */
+function requireSame(ours, theirs, tolerance) {
+  let largest = 0;
+  let apart = 0;
+  theirs.forEach((value, i) => {
+    largest = Math.max(largest, Math.abs(value));
+    const difference = Math.abs(value - /** @type {number} */ (ours[i]));
+    if (!(difference <= apart)) apart = difference;
+  });
+  if (!(apart <= largest * tolerance)) {
+    throw new StepError(
+      `expected our result to equal the peer's, got a difference of ${apart} where the largest is ${largest}`,
+    );
+  }
+}
+
+// --- timing ------------------------------------------------------------------------------------------------------------------
+
+/**
+ * @typedef {object} Sampler one side of a comparison
+ * @property {(calls: number) => Promise<number>} time microseconds a call
+ */
+
+/** @type {(run: (calls: number) => Promise<void>) => Sampler} */
+function sampler(run) {
+  return {
+    time: async (calls) => {
+      const start = performance.now();
+      await run(calls);
+      return ((performance.now() - start) * 1000) / calls;
+    },
+  };
+}
+
+/**
+ * Times of each side, a sample of each in turn, at least 30 of them.
+ *
+ * @param {readonly Sampler[]} sides
+ * @param {{ seconds: number, sampleMs: number, restMs: number }} pacing `restMs`: before each sample of the first side
+ * @returns {Promise<Float64Array[]>} microseconds a call, sorted
+ */
+async function alternate(sides, { seconds, sampleMs, restMs }) {
+  // The first calls are interpreted, then compiled.
+  const calls = await Promise.all(
+    sides.map(async (side) => {
+      let us = await side.time(1);
+      for (let warm = 0; warm < 5 || warm * us < 20_000; warm++) us = Math.min(us, await side.time(1));
+      return Math.max(1, Math.ceil((sampleMs * 1000) / us));
+    }),
+  );
+  /** @type {number[][]} */
+  const times = sides.map(() => []);
+  const start = performance.now();
+  for (let sample = 0; sample < 30 || (sample < 300 && performance.now() - start < seconds * 1000); sample++) {
+    for (const [i, side] of sides.entries()) {
+      if (i === 0 && restMs > 0) await sleep(restMs);
+      await side.time(1);
+      times[i]?.push(await side.time(/** @type {number} */ (calls[i])));
+    }
+  }
+  return times.map((list) => Float64Array.from(list).sort());
+}
+
+/** @param {Float64Array[]} sides @returns {Measured} */
+function summary(sides) {
+  const at = (/** @type {Float64Array} */ times, /** @type {number} */ share) =>
+    /** @type {number} */ (times[Math.min(times.length - 1, Math.floor(times.length * share))]);
+  const [ours, peer] = sides;
+  if (!ours) throw new Error('expected a side to sum up');
+  const spreads = sides.map((times) => at(times, 0.9) / at(times, 0.1));
+  const busiest = Math.max(...spreads);
+  /** @type {Measured} */
+  const measured = { oursUs: at(ours, 0.5) };
+  if (busiest > QUIET_SPREAD) {
+    measured.busy = `${spreads.indexOf(busiest) === 0 ? 'our time' : "the peer's time"} varied by ${busiest.toFixed(2)} (p90/p10)`;
+  }
+  if (!peer) return measured;
+  measured.peerUs = at(peer, 0.5);
+  if (!measured.busy) measured.ratio = measured.peerUs / measured.oursUs;
+  return measured;
 }

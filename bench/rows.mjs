@@ -15,7 +15,7 @@
  * @typedef {object} Row
  * @property {string} kernel
  * @property {string} shape
- * @property {string | null} job what tersor-bench is told; null: measured from JavaScript
+ * @property {string | import('./javascript.mjs').PackageJob} job what tersor-bench is told, or what is measured from JavaScript
  * @property {boolean} quick whether `--quick` measures it
  * @property {Measure} measure
  * @property {readonly [number, number] | null} target
@@ -28,7 +28,7 @@ const LAYERS = [SQUARE_4096, SQUARE_1024, WIDE];
 const BATCHES = [1, 16, 128, 512];
 
 /** Every row, in the order of the table. @type {readonly Row[]} */
-export const ROWS = [...gemmF32(), ...gemmInt8(), ...csr(), ...svd(), callOverhead()];
+export const ROWS = [...gemmF32(), ...gemmInt8(), ...matMulNBits(), ...csr(), ...svd(), callOverhead()];
 
 /** @returns {Row[]} */
 function gemmF32() {
@@ -66,6 +66,22 @@ function gemmInt8() {
       quick: n === 1024 && m <= 128,
       measure: 'ratio',
       target: m < 16 ? null : [0.97, 0.95],
+    })),
+  );
+}
+
+/** Group-quantized weights, f32 activations. @returns {Row[]} */
+function matMulNBits() {
+  /** @type {Record<number, readonly [number, number]>} */
+  const targets = { 1: [5, 3.5], 4: [5.5, 4.5], 16: [2.3, 2.1], 128: [1.4, 1.3] };
+  return LAYERS.flatMap(({ n, k }) =>
+    [1, 4, 16, 128].map((m) => ({
+      kernel: 'gemm 4-bit g128, f32-accurate',
+      shape: shapeOf(m, n, k),
+      job: { family: 'matMulNBits', m, n, k, bits: 4, groupSize: 128, accuracyLevel: 0 },
+      quick: n === 1024 && m <= 16,
+      measure: 'ratio',
+      target: targets[m] ?? null,
     })),
   );
 }
@@ -117,7 +133,7 @@ function callOverhead() {
   return {
     kernel: 'call from JavaScript',
     shape: 'gemm f32 16×16×16',
-    job: null,
+    job: { family: 'call' },
     quick: true,
     measure: 'oursUs',
     target: [2, 2],

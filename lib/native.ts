@@ -52,6 +52,13 @@ export const enum Reduce {
   max = 2,
 }
 
+/** Order of `tersor_code_scales`. */
+export const enum CodeScales {
+  given = 0,
+  symmetric = 1,
+  asymmetric = 2,
+}
+
 /** One entry of {@link NativeAddon.kernels}. */
 export interface KernelInfo {
   operation: string;
@@ -124,6 +131,15 @@ export interface NativeOperations {
   packQuantized(codes: T, ...rest: [...Affine, packed: T]): void;
   fakeQuantize(x: T, ...rest: [...Affine, y: T]): void;
   fakeQuantizeGradient(x: T, ...rest: [...Affine, dy: T, dx: T]): void;
+  gptq(
+    w: T,
+    hessian: T,
+    damping: number,
+    activationOrder: boolean,
+    scalesFrom: CodeScales,
+    ...rest: [...Affine, codes: T]
+  ): void;
+  clipRange(x: T, groupSize: number, levels: number, symmetric: boolean, minimum: T, maximum: T): void;
   minMax(x: T, groupSize: number, minimum: T, maximum: T): void;
   magnitudeThreshold(x: T, count: number, threshold: T): void;
   magnitudeMask(x: T, threshold: number, mask: T): void;

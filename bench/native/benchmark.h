@@ -40,6 +40,7 @@ Benchmark gemm_int8(const Parameters& shape);
 Benchmark csr_f32(const Parameters& shape);
 Benchmark csr_int8(const Parameters& shape);
 Benchmark svd_f32(const Parameters& shape);
+Benchmark gptq(const Parameters& shape);
 
 // Throws std::invalid_argument for a family that does not exist.
 Benchmark make_benchmark(const Parameters& parameters);

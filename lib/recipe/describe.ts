@@ -36,6 +36,7 @@ function describePrune({ weights, sparsity, threshold, schedule, retrain }: Prun
 
 function describeQuantize({
   weights,
+  method,
   bits,
   scheme,
   granularity,
@@ -46,7 +47,8 @@ function describeQuantize({
   const scope = granularity === 'group' ? `group of ${groupSize}` : granularity;
   const inputs = activations ? `, inputs to ${plural(activations.bits, 'bit')} (${activations.observer})` : '';
   const how = retrain ? `; retrain with the rounding for ${describeRetrain(retrain)}` : ', after training';
-  return `Quantize ${weights.join(', ')} to ${plural(bits, 'bit')}, ${scheme}, one scale per ${scope}${inputs}${how}`;
+  const rounding = method === 'gptq' ? ' by GPTQ' : '';
+  return `Quantize ${weights.join(', ')}${rounding} to ${plural(bits, 'bit')}, ${scheme}, one scale per ${scope}${inputs}${how}`;
 }
 
 function describeFactorize({ weights, method, rank, energy, retrain }: FactorizeStep): string {

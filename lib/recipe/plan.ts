@@ -88,8 +88,10 @@ function outline(step: Step) {
     return { label, patterns, retrain, needsData: retrain !== undefined };
   }
   if ('quantize' in step) {
-    const { weights: patterns, bits, activations, retrain } = step.quantize;
-    return { label: `int${bits}`, patterns, retrain, needsData: retrain !== undefined || activations !== undefined };
+    const { weights: patterns, method, bits, activations, retrain } = step.quantize;
+    const label = method === 'gptq' ? `int${bits} gptq` : `int${bits}`;
+    const needsData = retrain !== undefined || activations !== undefined || method === 'gptq';
+    return { label, patterns, retrain, needsData };
   }
   if ('factorize' in step) {
     const { weights: patterns, rank, energy, retrain } = step.factorize;

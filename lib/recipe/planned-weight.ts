@@ -48,6 +48,7 @@ function changed(weight: PlannedWeight, change: Partial<Compression>): PlannedWe
 
 function quantized(weight: PlannedWeight, step: QuantizeStep): PlannedWeight {
   const scheme = schemeOf(step);
+  if (step.method === 'gptq') assertMultiplied(weight);
   if (step.activations === undefined) return changed(weight, { scheme });
   if (weight.role === 'embedding') {
     throw new TersorError(
@@ -56,6 +57,16 @@ function quantized(weight: PlannedWeight, step: QuantizeStep): PlannedWeight {
     );
   }
   return changed(weight, { scheme, inputs: true });
+}
+
+/** @throws ERR_TERSOR_UNSUPPORTED unless it is a dense weight that inputs are multiplied by */
+function assertMultiplied({ role, matrices }: PlannedWeight): void {
+  const kind = kindOf(matrices);
+  if (role === 'matmul' && kind === 'dense') return;
+  throw new TersorError(
+    'ERR_TERSOR_UNSUPPORTED',
+    `expected a dense weight that inputs are multiplied by for method gptq, got ${role === 'matmul' ? `a ${kind} one` : 'an embedding table'}`,
+  );
 }
 
 function factorized({ role, shape, matrices }: PlannedWeight, { rank }: FactorizeStep): PlannedWeight {

@@ -140,6 +140,11 @@ const quantizeSchema = withRules(
   z.strictObject({
     /** Names of the weights to quantize; '*' in a name stands for any characters. */
     weights,
+    /**
+     * 'nearest' (default): every weight to the nearest code. 'gptq': so that the layer's outputs on training examples change least
+     * (Frantar et al., arXiv 2210.17323), with scales of least squared error.
+     */
+    method: z.enum(['nearest', 'gptq']).default('nearest'),
     /** Bits of a code: 1, 2, 3, 4 or 8. */
     bits: z.literal([1, 2, 3, 4, 8]),
     /** 'symmetric' (default): scale·code with codes around 0; 'asymmetric': scale·(code − zero point) over [minimum, maximum]. */
@@ -162,6 +167,18 @@ const quantizeSchema = withRules(
           ? 'expected groupSize beside granularity group, got none'
           : `expected groupSize only with granularity group, got it with ${granularity}`;
       },
+    },
+    {
+      keys: ['method', 'retrain'],
+      broken: ({ method, retrain }) =>
+        method === 'gptq' &&
+        retrain !== undefined &&
+        'expected no retrain beside method gptq (training rounds to nearest; add a step that retrains), got it',
+    },
+    {
+      keys: ['method', 'activations'],
+      broken: ({ method, activations }) =>
+        method === 'gptq' && activations !== undefined && 'expected no activations beside method gptq, got them',
     },
     {
       keys: ['activations', 'bits'],

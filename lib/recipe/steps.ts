@@ -1,4 +1,4 @@
-import { calibrate, gradualPruning, pruneByMagnitude, softLabels, truncatedSvd } from '../compress';
+import { calibrate, gptq, gradualPruning, inputMoments, pruneByMagnitude, softLabels, truncatedSvd } from '../compress';
 import { TersorError } from '../errors';
 import { Model, type TrainableModel } from '../models';
 import { type Tensor, tidy } from '../tensor';
@@ -36,6 +36,9 @@ export interface StepResult {
  */
 export async function applyStep(before: StepResult, planned: PlannedStep, context: StepContext): Promise<StepResult> {
   const { step, weights, retrain } = planned;
+  if ('quantize' in step && step.quantize.method === 'gptq') {
+    return byOutputs(before, weights, context, (w, moments) => gptq(w, moments, schemeOf(step.quantize), context));
+  }
   const trainable =
     'factorize' in step ? await factorized(before.model, weights, step.factorize, context) : before.model.trainable();
   try {
@@ -88,6 +91,41 @@ async function factorized(
   }
 }
 
+/**
+ * Compresses weights one after another, each by what its inputs are in the model as compressed so far: later layers make up for what
+ * earlier ones changed.
+ */
+async function byOutputs(
+  before: StepResult,
+  names: readonly string[],
+  context: StepContext,
+  compress: (w: Tensor, moments: Tensor) => Promise<Weight>,
+): Promise<StepResult> {
+  const { seed, signal } = context;
+  const weights = new Map([...before.model.weights].map(([name, weight]) => [name, copyOf(name, weight)]));
+  const references = new Map(before.references);
+  try {
+    for (const name of names) {
+      const weight = weights.get(name) as Weight;
+      const model = new Model(before.model.architecture, weights);
+      const moments = await inputMoments(model, [name], trainingOf(context), { seed, signal });
+      try {
+        // A dense weight's own tensor: the plan lets no other kind through.
+        const w = weight.dense();
+        references.set(name, w.toArray() as Float32Array);
+        weights.set(name, await compress(w, moments.get(name) as Tensor));
+        weight.dispose();
+      } finally {
+        disposeAll(moments);
+      }
+    }
+    return { model: new Model(before.model.architecture, weights), references };
+  } catch (error) {
+    disposeAll(weights);
+    throw error;
+  }
+}
+
 async function train(
   model: TrainableModel,
   { distill, ...options }: Retrain,
@@ -137,6 +175,6 @@ function floatsOf(values: () => Tensor): Float32Array {
   return tidy(() => values().toArray() as Float32Array);
 }
 
-function disposeAll(weights: ReadonlyMap<string, Weight>): void {
-  for (const weight of weights.values()) weight.dispose();
+function disposeAll(owners: ReadonlyMap<string, { dispose(): void }>): void {
+  for (const owner of owners.values()) owner.dispose();
 }

@@ -4,7 +4,7 @@ export { DEFAULT_OBSERVER, type InputQuantization, type ObserverOptions } from '
 export { LowRank } from './low-rank';
 export { Quantized, quantizeMatrix } from './quantized';
 export { restoreWeight } from './restore';
-export type { QuantizationScheme } from './scheme';
+export type { QuantizationScheme, WeightRange } from './scheme';
 export { Sparse } from './sparse';
 export { TrainableLowRank, TrainableMatrix } from './trainable';
 export type { LinearOperator, StoredWeight, TrainableWeight, Weight } from './weight';

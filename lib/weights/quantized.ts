@@ -15,6 +15,7 @@ import {
   parameterShape,
   type QuantizationScheme,
   roundMatrix,
+  type WeightRange,
 } from './scheme';
 import { served } from './served';
 import { TrainableMatrix } from './trainable';
@@ -142,10 +143,11 @@ export class Quantized implements Weight {
 }
 
 /**
- * Rounds a matrix to codes with min-max scales (round to nearest).
+ * Rounds a matrix to the nearest codes.
  *
  * @param w f32 [rows, columns], at least one column; stays the caller's
  * @param input quantization of the inputs that the product is to run on, in integers
+ * @param range what the scales cover. Default 'min-max'
  * @throws ERR_TERSOR_NOT_FINITE when w holds NaN or infinity; ERR_TERSOR_OUT_OF_RANGE for values beyond 2^126;
  *   ERR_TERSOR_INVALID_ARGUMENT, ERR_TERSOR_SHAPE; ERR_TERSOR_UNSUPPORTED for inputs beside a scheme that the integer kernels do not take
  * @example
@@ -157,9 +159,10 @@ export function quantizeMatrix(
   w: Tensor,
   scheme: QuantizationScheme,
   input: InputQuantization | null = null,
+  range: WeightRange = 'min-max',
 ): Quantized {
   assertScheme(scheme, w.shape);
-  return tidy(() => new Quantized({ scheme, ...roundMatrix(w, scheme), input }));
+  return tidy(() => new Quantized({ scheme, ...roundMatrix(w, scheme, range), input }));
 }
 
 function integerProduct({ scheme, codes, affine }: QuantizedParts, input: InputQuantization): Product {

@@ -20,6 +20,12 @@ export interface QuantizationScheme {
   readonly groupSize?: number | undefined;
 }
 
+/**
+ * Which range of a weight the codes cover. 'min-max': all of it. 'mse': the share of it with the least sum of squared errors, which gives
+ * up outliers for finer steps; a sign and a row with a float offset keep their own rule.
+ */
+export type WeightRange = 'min-max' | 'mse';
+
 /** Codes of a scheme: element type and range. */
 export interface CodeRange {
   readonly dtype: DType;
@@ -114,37 +120,46 @@ export function groupSizeOf(scheme: QuantizationScheme, columns: number): number
  * @returns tensors that are the caller's
  * @throws as {@link affineFor}
  */
-export function roundMatrix(w: Tensor, scheme: QuantizationScheme): { codes: Tensor; affine: Affine } {
-  const affine = affineFor(w, scheme);
+export function roundMatrix(
+  w: Tensor,
+  scheme: QuantizationScheme,
+  range: WeightRange,
+): { codes: Tensor; affine: Affine } {
+  const affine = affineFor(w, scheme, range);
   const codes = empty(w.shape, codeRange(scheme).dtype);
   native.quantize(w.handle, ...affineArguments(affine), codes.handle);
   return { codes, affine };
 }
 
 /**
- * Scales and zero points that cover `w` under a scheme (min-max range; the range contains 0 except for rows with a bias).
+ * Scales and zero points for `w` under a scheme; the range contains 0 except for rows with a bias.
  *
  * @param w f32 [rows, columns]
+ * @param range see {@link WeightRange}
  * @throws ERR_TERSOR_NOT_FINITE when w holds NaN or infinity; ERR_TERSOR_OUT_OF_RANGE for values so large that the outermost code would
  *   stand for infinity
  */
-export function affineFor(w: Tensor, scheme: QuantizationScheme): Affine {
+export function affineFor(w: Tensor, scheme: QuantizationScheme, range: WeightRange = 'min-max'): Affine {
   const [rows, columns] = w.shape as readonly [number, number];
   const groupSize = groupSizeOf(scheme, columns);
   const shape = parameterShape(scheme, rows, columns);
-  const { min: minimum, max: maximum } = observeRange(w, groupSize, shape);
-  const range = codeRange(scheme);
-  const levels = range.max - range.min;
+  const codes = codeRange(scheme);
+  const levels = codes.max - codes.min;
+  const clipped = range === 'mse' && scheme.bits > 1 && (codes.zeroPoint !== null || scheme.granularity !== 'row');
+  const { min: minimum, max: maximum } = observeRange(w, shape, (low, high) => {
+    if (clipped) native.clipRange(w.handle, groupSize, levels, codes.zeroPoint !== null, low.handle, high.handle);
+    else native.minMax(w.handle, groupSize, low.handle, high.handle);
+  });
   const parameters = (value: (low: number, high: number) => number) =>
     tensor(
       Float32Array.from(minimum, (low, i) => value(low, maximum[i] as number)),
       shape,
     );
-  const common = { codeMin: range.min, codeMax: range.max, groupSize };
+  const common = { codeMin: codes.min, codeMax: codes.max, groupSize };
   if (scheme.bits === 1) return { ...common, ...signAffine(w, groupSize, shape) };
-  if (range.zeroPoint !== null) {
+  if (codes.zeroPoint !== null) {
     const scales = parameters((low, high) => positive((2 * Math.max(Math.abs(low), Math.abs(high))) / levels));
-    const zeroPoints = range.zeroPoint === 0 ? null : full(shape, range.zeroPoint, 'i32');
+    const zeroPoints = codes.zeroPoint === 0 ? null : full(shape, codes.zeroPoint, 'i32');
     return { ...common, scales, zeroPoints, biases: null };
   }
   if (scheme.granularity === 'row') {
@@ -155,7 +170,7 @@ export function affineFor(w: Tensor, scheme: QuantizationScheme): Affine {
   const steps = scales.toArray() as Float32Array;
   const zeroPoints = tensor(
     Int32Array.from(minimum, (low, i) =>
-      Math.min(Math.max(roundHalfEven(-Math.min(low, 0) / (steps[i] as number)), range.min), range.max),
+      Math.min(Math.max(roundHalfEven(-Math.min(low, 0) / (steps[i] as number)), codes.min), codes.max),
     ),
     shape,
   );
@@ -165,11 +180,12 @@ export function affineFor(w: Tensor, scheme: QuantizationScheme): Affine {
 /** Beyond this a range, or its outermost code, may lie outside f32. */
 const LARGEST_MAGNITUDE = 2 ** 126;
 
-function observeRange(w: Tensor, groupSize: number, shape: readonly [number, number]) {
+/** @param observe writes the range of every group */
+function observeRange(w: Tensor, shape: readonly [number, number], observe: (low: Tensor, high: Tensor) => void) {
   const [min, max] = tidy(() => {
     const low = zeros(shape);
     const high = zeros(shape);
-    if (w.size > 0) native.minMax(w.handle, groupSize, low.handle, high.handle);
+    if (w.size > 0) observe(low, high);
     return [low.toArray() as Float32Array, high.toArray() as Float32Array];
   });
   const tooLarge = (value: number) => Math.abs(value) > LARGEST_MAGNITUDE;

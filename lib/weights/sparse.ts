@@ -80,7 +80,7 @@ export class Sparse implements Weight {
     }
     assertScheme(scheme, shape);
     return tidy(() => {
-      const { codes, affine } = roundMatrix(w, scheme);
+      const { codes, affine } = roundMatrix(w, scheme, 'min-max');
       return new Sparse(nonzerosOf(shape, integersOf(codes, scheme)), { scheme, scales: affine.scales, input });
     });
   }

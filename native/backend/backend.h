@@ -97,6 +97,19 @@ typedef struct tersor_quantized {
   int32_t has_offsets;  // 1 when the codes' affine has biases
 } tersor_quantized;
 
+// Where gptq takes the parameters of its codes from.
+typedef enum tersor_code_scales {
+  TERSOR_SCALES_GIVEN = 0,      // the affine's; asymmetric, symmetric, any groups
+  TERSOR_SCALES_SYMMETRIC = 1,  // found from each group when its turn comes: scale = largest |w| * 2 / (codes - 1)
+  TERSOR_SCALES_ASYMMETRIC = 2  // and so is the zero point: codes cover [min(w, 0), max(w, 0)]
+} tersor_code_scales;
+
+typedef struct tersor_gptq_options {
+  float damping;             // share of the mean of the hessian's diagonal that is added to it
+  int32_t activation_order;  // compress columns in order of falling hessian[j, j] (not with scales to be found)
+  tersor_code_scales scales;
+} tersor_gptq_options;
+
 typedef struct tersor_adam_options {
   float learning_rate, beta1, beta2, epsilon;
   float weight_decay;       // added to the gradient (L2) unless decoupled
@@ -206,12 +219,23 @@ typedef struct tersor_backend {
                               const tersor_tensor* ids, const tersor_tensor* y);
   // y = dequantize(quantize(x)) without making codes. In place allowed.
   tersor_status (*fake_quantize)(tersor_context*, const tersor_tensor* x, const tersor_affine*, const tersor_tensor* y);
+  // Codes of w[N,K] whose error e minimises tr(e * hessian * e^T) greedily, column by column (GPTQ, Frantar et al. 2023);
+  // hessian[K,K] = X^T X of the layer's inputs, symmetric (its rows are read), times any positive factor. Damping grows
+  // until the hessian is positive definite; columns with hessian[j,j] = 0 are rounded to nearest. The affine's scales and
+  // zero points are written when they are to be found ([N, groups], no biases). Codes are i8, u8 or bit-packed.
+  tersor_status (*gptq)(tersor_context*, const tersor_tensor* w, const tersor_tensor* hessian, const tersor_gptq_options*,
+                        const tersor_affine*, const tersor_tensor* codes);
   // Straight-through estimator: dx = dy where x is inside the representable range, else 0. In place allowed on dy.
   tersor_status (*fake_quantize_gradient)(tersor_context*, const tersor_tensor* x, const tersor_affine*,
                                           const tersor_tensor* dy, const tersor_tensor* dx);
   // Observer: smallest and largest value of every group; f32 [R, G] with R = rows or 1. NaN or Inf is an error.
   tersor_status (*min_max)(tersor_context*, const tersor_tensor* x, int64_t group_size, const tersor_tensor* minimum,
                            const tersor_tensor* maximum);
+  // Observer: of every group the range [t * min(x, 0), t * max(x, 0)], or [-t * |x|, t * |x|] for the largest |x| when
+  // symmetric, whose levels + 1 codes leave the least sum of squared errors; t from 1 down to 1/4 in 64ths. 1 <= levels
+  // <= 255; shapes and errors as min_max.
+  tersor_status (*clip_range)(tersor_context*, const tersor_tensor* x, int64_t group_size, int32_t levels,
+                              int32_t symmetric, const tersor_tensor* minimum, const tersor_tensor* maximum);
 
   // --- pruning
   // --------------------------------------------------------------------------------------------------------

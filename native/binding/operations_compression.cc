@@ -30,9 +30,18 @@ void expect_parameters(const Arguments& in, const Operand& parameters, const Ope
   in.expect_shape(parameters, {rows, groups_of(x.dim(1), group_size)}, {x});
 }
 
-Affine read_affine(Arguments& in, const Operand& x) {
-  const Operand scales = in.input("scales", kF32, 2);
-  const OptionalOperand zero_points = in.optional_input("zeroPoints", kI32);
+void expect_elements(const Arguments& in, const Operand& x) {
+  if (x.dim(0) > 0 && x.dim(1) > 0) return;
+  in.fail(TERSOR_INVALID_SHAPE,
+          "expected x to have elements, got [" + std::to_string(x.dim(0)) + ", " + std::to_string(x.dim(1)) + "]");
+}
+
+// Scales and zero points are read, or updated.
+Affine read_affine(Arguments& in, const Operand& x, Access access = Access::read) {
+  const bool written = access == Access::update;
+  const Operand scales = written ? in.update("scales", kF32, 2) : in.input("scales", kF32, 2);
+  const OptionalOperand zero_points =
+      written ? in.optional_update("zeroPoints", kI32) : in.optional_input("zeroPoints", kI32);
   const OptionalOperand biases = in.optional_input("biases", kF32);
   if (zero_points.present && biases.present) {
     in.fail(TERSOR_INVALID_ARGUMENT, "expected zeroPoints or biases, got both");
@@ -130,12 +139,45 @@ auto fake_quantize_gradient(Arguments& in) {
   };
 }
 
+auto gptq(Arguments& in) {
+  const Operand w = in.input("w", kF32, 2);
+  const Operand hessian = in.input("hessian", kF32);
+  in.expect_shape(hessian, {w.dim(1), w.dim(1)}, {w});
+  const float damping = in.non_negative("damping");
+  const int32_t activation_order = in.boolean("activationOrder") ? 1 : 0;
+  const auto scales_from = static_cast<tersor_code_scales>(in.integer("scalesFrom", 0, 2));
+  // Written where they are to be found.
+  const Affine affine = read_affine(in, w, Access::update);
+  const Operand codes = in.output("codes", kCodes);
+  in.expect_same_shape(codes, w);
+  expect_codes_fit(in, affine, codes);
+  return [affine, options = tersor_gptq_options{damping, activation_order, scales_from}, w = w.tensor(),
+          hessian = hessian.tensor(), codes = codes.tensor()](const tersor_backend& backend, tersor_context* context) {
+    const tersor_affine view = affine.view();
+    return backend.gptq(context, &w, &hessian, &options, &view, &codes);
+  };
+}
+
+auto clip_range(Arguments& in) {
+  const Operand x = in.input("x", kF32, 2);
+  expect_elements(in, x);
+  const int64_t group_size = in.integer("groupSize", 1, kMaxSafeInteger);
+  const auto levels = static_cast<int32_t>(in.integer("levels", 1, 255));
+  const int32_t symmetric = in.boolean("symmetric") ? 1 : 0;
+  const Operand minimum = in.output("minimum", kF32);
+  in.expect_shape(minimum, {kAny, kAny});
+  const Operand maximum = in.output("maximum", kF32);
+  expect_parameters(in, minimum, x, group_size);
+  in.expect_same_shape(maximum, minimum);
+  return [=, x = x.tensor(), minimum = minimum.tensor(), maximum = maximum.tensor()](const tersor_backend& backend,
+                                                                                     tersor_context* context) {
+    return backend.clip_range(context, &x, group_size, levels, symmetric, &minimum, &maximum);
+  };
+}
+
 auto min_max(Arguments& in) {
   const Operand x = in.input("x", kF32, 2);
-  if (x.dim(0) == 0 || x.dim(1) == 0) {
-    in.fail(TERSOR_INVALID_SHAPE,
-            "expected x to have elements, got [" + std::to_string(x.dim(0)) + ", " + std::to_string(x.dim(1)) + "]");
-  }
+  expect_elements(in, x);
   const int64_t group_size = in.integer("groupSize", 1, kMaxSafeInteger);
   const Operand minimum = in.output("minimum", kF32);
   in.expect_shape(minimum, {kAny, kAny});
@@ -177,6 +219,8 @@ constexpr Operation kOperations[] = {
     operation<pack_quantized>("packQuantized", 8),
     operation<fake_quantize>("fakeQuantize", 8),
     operation<fake_quantize_gradient>("fakeQuantizeGradient", 9),
+    operation<gptq>("gptq", 12),
+    operation<clip_range>("clipRange", 6),
     operation<min_max>("minMax", 4),
     operation<magnitude_threshold>("magnitudeThreshold", 3),
     operation<magnitude_mask>("magnitudeMask", 3),

@@ -49,10 +49,14 @@ tersor_status quantize(tersor_context*, const tersor_tensor* x, const tersor_aff
 tersor_status dequantize(tersor_context*, const tersor_tensor* codes, const tersor_affine*, const tersor_tensor* ids,
                          const tersor_tensor* y);
 tersor_status fake_quantize(tersor_context*, const tersor_tensor* x, const tersor_affine*, const tersor_tensor* y);
+tersor_status gptq(tersor_context*, const tersor_tensor* w, const tersor_tensor* hessian, const tersor_gptq_options*,
+                   const tersor_affine*, const tersor_tensor* codes);
 tersor_status fake_quantize_gradient(tersor_context*, const tersor_tensor* x, const tersor_affine*,
                                      const tersor_tensor* dy, const tersor_tensor* dx);
 tersor_status min_max(tersor_context*, const tersor_tensor* x, int64_t group_size, const tersor_tensor* minimum,
                       const tersor_tensor* maximum);
+tersor_status clip_range(tersor_context*, const tersor_tensor* x, int64_t group_size, int32_t levels, int32_t symmetric,
+                         const tersor_tensor* minimum, const tersor_tensor* maximum);
 tersor_status magnitude_threshold(tersor_context*, const tersor_tensor* x, int64_t count,
                                   const tersor_tensor* threshold);
 tersor_status magnitude_mask(tersor_context*, const tersor_tensor* x, float threshold, const tersor_tensor* mask);

@@ -1,4 +1,12 @@
-import { Activation, Binary, type NativeOperations, type NativeTensor, native, Reduce } from '../../lib/native';
+import {
+  Activation,
+  Binary,
+  CodeScales,
+  type NativeOperations,
+  type NativeTensor,
+  native,
+  Reduce,
+} from '../../lib/native';
 import { Tensor, tensor, zeros } from '../../lib/tensor';
 
 /** One valid call of an operation; every test of hostile arguments starts from it and breaks one thing. */
@@ -187,6 +195,24 @@ export const CASES: OperationCase[] = [
     operation: 'fakeQuantizeGradient',
     args: () => [f32([2, 3], 1, -1, 9), ...affine(), f32([2, 3], 1), zeros([2, 3])],
     outputs: [8],
+  },
+  {
+    operation: 'gptq',
+    args: () => [
+      f32([2, 3], 1, -1, 0.3),
+      f32([3, 3], 2, 1, 1, 1, 2, 1, 1, 1, 2),
+      0.01,
+      true,
+      CodeScales.given,
+      ...affine(),
+      zeros([2, 3], 'i8'),
+    ],
+    outputs: [5, 6, 11],
+  },
+  {
+    operation: 'clipRange',
+    args: () => [f32([2, 4], 3, 1, 2), 2, 15, false, zeros([2, 2]), zeros([2, 2])],
+    outputs: [4, 5],
   },
   { operation: 'minMax', args: () => [f32([2, 4], 3, 1, 2), 2, zeros([2, 2]), zeros([2, 2])], outputs: [2, 3] },
   { operation: 'magnitudeThreshold', args: () => [f32([2, 3], 3, -1, 2), 4, zeros([1])], outputs: [2], anyShape: [0] },

@@ -16,7 +16,7 @@ describe('describeRecipe', () => {
           },
         },
         { prune: { weights: ['*'], threshold: 0.01 } },
-        { quantize: { weights: ['*'], bits: 1, granularity: 'group', groupSize: 64 } },
+        { quantize: { weights: ['*'], method: 'gptq', bits: 4, granularity: 'group', groupSize: 64 } },
         {
           quantize: {
             weights: ['*'],
@@ -34,7 +34,7 @@ describe('describeRecipe', () => {
       '1. Prune a, b: remove the 80 % of smallest magnitude, in steps of 20 batches over the first 60 % of the retraining (cubic); ' +
         'retrain the rest for 10 epochs of adam, batches of 32, learning rate 0.001 (cosine), taught by the original model (temperature 2, alpha 0.5).',
       '2. Prune *: remove every element of magnitude up to 0.01, at once.',
-      '3. Quantize * to 1 bit, symmetric, one scale per group of 64, after training.',
+      '3. Quantize * by GPTQ to 4 bits, symmetric, one scale per group of 64, after training.',
       '4. Quantize * to 8 bits, symmetric, one scale per channel, inputs to 8 bits (ema); ' +
         'retrain with the rounding for 1 epoch of sgd, batches of 32, learning rate 0.001 (constant).',
       '5. Factorize a by SVD to rank 32.',

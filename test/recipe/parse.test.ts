@@ -55,6 +55,7 @@ steps:
             {
               quantize: {
                 weights: ['*'],
+                method: 'nearest',
                 bits: 8,
                 scheme: 'symmetric',
                 granularity: 'channel',
@@ -335,6 +336,16 @@ describe('validateRecipe', () => {
       'activations beside 4-bit weights',
       { quantize: { ...base, bits: 4, activations: { bits: 8 } } },
       'expected bits: 8 beside activations',
+    ],
+    [
+      'retraining beside GPTQ',
+      { quantize: { ...base, method: 'gptq', bits: 4, retrain: { epochs: 1 } } },
+      'no retrain beside method gptq',
+    ],
+    [
+      'activations beside GPTQ',
+      { quantize: { ...base, method: 'gptq', bits: 8, activations: { bits: 8 } } },
+      'no activations beside method gptq',
     ],
     [
       'activations beside asymmetric weights',

@@ -134,6 +134,7 @@ describe('planRecipe', () => {
       [INT8, { quantize: { ...INT8.quantize, retrain } }],
       [PRUNE, { factorize: { ...SVD.factorize, weights: ['layers.1.weight'], retrain } }],
       [PRUNE, INTEGER],
+      [PRUNE, { quantize: { weights: ['layers.1.weight'], method: 'gptq', bits: 4 } }],
     ]) {
       expect(refusal(model, steps, false).message)
         .to.include('training data')
@@ -235,6 +236,23 @@ describe('planRecipe', () => {
     expect(message).to.include('embedding table').and.include("weight 'user_embedding.weight' in step 1");
     expect(plan(model, [step('prediction.weight')]).steps).to.have.length(1);
     expect(plan(model, [{ quantize: { weights: ['*'], bits: 8 } }]).steps).to.have.length(1);
+  });
+
+  it('lets GPTQ take dense weights that inputs are multiplied by, and no others', () => {
+    const step = (pattern: string) => ({ quantize: { weights: [pattern], method: 'gptq', bits: 4 } });
+    const tables = using(initialize(gmf({ users: 9, items: 9, factors: 4 })));
+    expect(refusal(tables, [step('*')]).message)
+      .to.include('got an embedding table')
+      .and.include("weight 'user_embedding.weight' in step 1");
+    expect(plan(tables, [step('prediction.weight')]).steps[0]?.label).to.equal('int4 gptq');
+    const model = using(perceptron());
+    for (const [before, kind] of [
+      [PRUNE, 'sparse'],
+      [SVD, 'low-rank'],
+      [INT8, 'quantized'],
+    ] as const) {
+      expect(refusal(model, [before, step(WEIGHT)]).message).to.include(`got a ${kind} one`);
+    }
   });
 
   it('refuses rows too long for exact sums in 32 bits', () => {

@@ -138,6 +138,21 @@ describe('applyStep', () => {
     });
   });
 
+  it('quantizes by outputs, one weight after another, and keeps what they were rounded from', async () => {
+    const weights = [FIRST, SECOND];
+    const codes = { bits: 2, granularity: 'group', groupSize: 4 };
+    await apply([{ quantize: { weights, method: 'gptq', ...codes } }], async ([byOutputs]) => {
+      expect([...byOutputs!.references]).to.deep.equal(weights.map((name) => [name, floatsOf(baseline, name)]));
+      await apply([{ quantize: { weights, ...codes } }], ([nearest]) => {
+        for (const name of weights) {
+          expect(byOutputs!.model.weights.get(name)?.kind).to.equal('quantized');
+          expect(bitsOf(byOutputs!.model, name)).not.to.equal(bitsOf(nearest!.model, name));
+        }
+        expect(bitsOf(byOutputs!.model, THIRD)).to.equal(bitsOf(baseline, THIRD));
+      });
+    });
+  });
+
   it('prunes to the sparsity, at once and by schedule, and training keeps it', async () => {
     const retrain = { epochs: 2, batchSize: 16 };
     for (const more of [{}, { retrain }, { retrain, schedule: { kind: 'cubic', every: 5 } }]) {

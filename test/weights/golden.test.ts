@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { expect } from 'chai';
-import { magnitudeMask, truncatedSvd } from '../../lib/compress';
-import { type Tensor, tidy } from '../../lib/tensor';
+import { type GptqOptions, gptq, magnitudeMask, truncatedSvd } from '../../lib/compress';
+import { type Tensor, tensor, tidy } from '../../lib/tensor';
 import { type QuantizationScheme, quantizeMatrix, type Sparse, TrainableMatrix } from '../../lib/weights';
 import { withShared } from '../support/shared';
 import { readVectors } from '../support/vectors';
@@ -77,6 +77,25 @@ describe('a layer whose golden errors come from independent software', () => {
     });
   }
 
+  const orders: Record<string, GptqOptions> = {
+    '': { activationOrder: false, range: 'min-max' },
+    '-actorder': {},
+  };
+  for (const [name, scheme] of Object.entries(schemes)) {
+    for (const [suffix, options] of Object.entries(orders)) {
+      const reference = `${name.replace('rtn', 'gptq')}${suffix}`;
+      it(`rounds by outputs no worse: ${reference}`, async () => {
+        for (const layer of readLayers()) {
+          const moments = tensor(layer.hessians.calibration, [SIZE, SIZE]);
+          const packed = await gptq(layer.weight, moments, scheme, options);
+          const dense = packed.dense();
+          expectNoWorse(layer, reference, dense.toArray() as Float32Array);
+          for (const each of [dense, packed, moments, layer.weight]) each.dispose();
+        }
+      });
+    }
+  }
+
   for (const sparsity of [0.5, 0.75]) {
     it(`prunes as float64 does: ${sparsity}`, () => {
       withLayer((layer) => {
@@ -94,9 +113,7 @@ describe('a layer whose golden errors come from independent software', () => {
 
   for (const rank of [16, 64]) {
     it(`truncates no worse: svd-rank${rank}`, async () => {
-      const layers: Layer[] = [];
-      withShared(FILE, (file) => layers.push(readLayer(file)));
-      for (const layer of layers) {
+      for (const layer of readLayers()) {
         const factors = await truncatedSvd(layer.weight, { rank });
         const dense = factors.dense();
         expectNoWorse(layer, `svd-rank${rank}`, dense.toArray() as Float32Array);
@@ -108,4 +125,11 @@ describe('a layer whose golden errors come from independent software', () => {
 
 function withLayer(check: (layer: Layer) => void): void {
   withShared(FILE, (file) => tidy(() => check(readLayer(file))));
+}
+
+/** The layer, or none where the file is absent: for checks that take time. */
+function readLayers(): Layer[] {
+  const layers: Layer[] = [];
+  withShared(FILE, (file) => layers.push(readLayer(file)));
+  return layers;
 }

@@ -1,0 +1,127 @@
+// The product inside every triangular sweep (Cholesky, GPTQ), compiled by each ISA file for itself: everything is in an
+// anonymous namespace, so that no copy made with ISA flags can be linked into baseline code.
+//
+//   c[j][lane] -= sum over p < depth of a[p][lane] * b[p][j]    for j < columns and every lane
+//
+// Vector brings: Number, Register, kWidth, zero(), load(p), broadcast(p), multiply_add(a, b, c), subtract(a, b),
+// store(p, v).
+#pragma once
+
+#include <cstdint>
+
+#if defined(__AVX2__)
+#include <immintrin.h>
+#endif
+
+namespace tersor::cpu {
+namespace {
+
+template <typename Vector, int kVectors, int kPanelColumns>
+struct PanelUpdate {
+  using Number = typename Vector::Number;
+  static constexpr int kLanes = kVectors * Vector::kWidth;
+  static constexpr int kColumns = kPanelColumns;
+
+  static void run(int64_t depth, const Number* a, int64_t a_stride, const Number* b, int64_t b_stride, Number* c,
+                  int64_t c_stride) {
+    using Register = typename Vector::Register;
+    Register sums[kColumns][kVectors];
+#pragma GCC unroll 8
+    for (int j = 0; j < kColumns; ++j) {
+#pragma GCC unroll 4
+      for (int v = 0; v < kVectors; ++v) sums[j][v] = Vector::zero();
+    }
+    for (int64_t p = 0; p < depth; ++p) {
+      Register lanes[kVectors];
+#pragma GCC unroll 4
+      for (int v = 0; v < kVectors; ++v) lanes[v] = Vector::load(a + v * Vector::kWidth);
+#pragma GCC unroll 8
+      for (int j = 0; j < kColumns; ++j) {
+        const Register factor = Vector::broadcast(b + j);
+#pragma GCC unroll 4
+        for (int v = 0; v < kVectors; ++v) sums[j][v] = Vector::multiply_add(factor, lanes[v], sums[j][v]);
+      }
+      a += a_stride;
+      b += b_stride;
+    }
+#pragma GCC unroll 8
+    for (int j = 0; j < kColumns; ++j) {
+#pragma GCC unroll 4
+      for (int v = 0; v < kVectors; ++v) {
+        Number* out = c + j * c_stride + v * Vector::kWidth;
+        Vector::store(out, Vector::subtract(Vector::load(out), sums[j][v]));
+      }
+    }
+  }
+};
+
+#if defined(__AVX512F__)
+struct WideF32 {
+  using Number = float;
+  using Register = __m512;
+  static constexpr int kWidth = 16;
+  static Register zero() { return _mm512_setzero_ps(); }
+  static Register load(const float* p) { return _mm512_loadu_ps(p); }
+  static Register broadcast(const float* p) { return _mm512_set1_ps(*p); }
+  static Register multiply_add(Register a, Register b, Register c) { return _mm512_fmadd_ps(a, b, c); }
+  static Register subtract(Register a, Register b) { return _mm512_sub_ps(a, b); }
+  static void store(float* p, Register v) { _mm512_storeu_ps(p, v); }
+};
+struct WideF64 {
+  using Number = double;
+  using Register = __m512d;
+  static constexpr int kWidth = 8;
+  static Register zero() { return _mm512_setzero_pd(); }
+  static Register load(const double* p) { return _mm512_loadu_pd(p); }
+  static Register broadcast(const double* p) { return _mm512_set1_pd(*p); }
+  static Register multiply_add(Register a, Register b, Register c) { return _mm512_fmadd_pd(a, b, c); }
+  static Register subtract(Register a, Register b) { return _mm512_sub_pd(a, b); }
+  static void store(double* p, Register v) { _mm512_storeu_pd(p, v); }
+};
+using PanelUpdateF32 = PanelUpdate<WideF32, 3, 8>;
+using PanelUpdateF64 = PanelUpdate<WideF64, 3, 8>;
+#elif defined(__AVX2__)
+struct WideF32 {
+  using Number = float;
+  using Register = __m256;
+  static constexpr int kWidth = 8;
+  static Register zero() { return _mm256_setzero_ps(); }
+  static Register load(const float* p) { return _mm256_loadu_ps(p); }
+  static Register broadcast(const float* p) { return _mm256_broadcast_ss(p); }
+  static Register multiply_add(Register a, Register b, Register c) { return _mm256_fmadd_ps(a, b, c); }
+  static Register subtract(Register a, Register b) { return _mm256_sub_ps(a, b); }
+  static void store(float* p, Register v) { _mm256_storeu_ps(p, v); }
+};
+struct WideF64 {
+  using Number = double;
+  using Register = __m256d;
+  static constexpr int kWidth = 4;
+  static Register zero() { return _mm256_setzero_pd(); }
+  static Register load(const double* p) { return _mm256_loadu_pd(p); }
+  static Register broadcast(const double* p) { return _mm256_broadcast_sd(p); }
+  static Register multiply_add(Register a, Register b, Register c) { return _mm256_fmadd_pd(a, b, c); }
+  static Register subtract(Register a, Register b) { return _mm256_sub_pd(a, b); }
+  static void store(double* p, Register v) { _mm256_storeu_pd(p, v); }
+};
+using PanelUpdateF32 = PanelUpdate<WideF32, 3, 4>;
+using PanelUpdateF64 = PanelUpdate<WideF64, 3, 4>;
+#else
+// One number at a time; the compiler makes vectors of the lanes.
+template <typename T>
+struct Narrow {
+  using Number = T;
+  using Register = T;
+  static constexpr int kWidth = 1;
+  static T zero() { return 0; }
+  static T load(const T* p) { return *p; }
+  static T broadcast(const T* p) { return *p; }
+  static T multiply_add(T a, T b, T c) { return a * b + c; }
+  static T subtract(T a, T b) { return a - b; }
+  static void store(T* p, T v) { *p = v; }
+};
+using PanelUpdateF32 = PanelUpdate<Narrow<float>, 8, 4>;
+using PanelUpdateF64 = PanelUpdate<Narrow<double>, 8, 4>;
+#endif
+
+}  // namespace
+}  // namespace tersor::cpu

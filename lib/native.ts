@@ -96,6 +96,8 @@ export interface MemoryUse {
 type Affine = [scales: T, zeroPoints: Optional, biases: Optional, codeMin: number, codeMax: number, groupSize: number];
 /** `tersor_csr`: row offsets, columns, values, columns of the weight (rows follow from the offsets). */
 type Csr = [rowOffsets: T, columns: T, values: T, cols: number];
+/** `tersor_packed`, in argument order. */
+type PackedDense = [panels: T, rows: number, cols: number];
 /** `tersor_quantized`, in argument order. */
 type PackedWeight = [packed: T, rows: number, cols: number, bits: number, groupSize: number, hasOffsets: boolean];
 /** `tersor_int8_epilogue`, in argument order. */
@@ -111,6 +113,8 @@ export interface NativeOperations {
   randomUniform(seed: bigint, offset: bigint, low: number, high: number, y: T): void;
   randomNormal(seed: bigint, offset: bigint, mean: number, deviation: number, y: T): void;
   gemm(a: T, transposeA: boolean, b: T, transposeB: boolean, ...rest: [...Epilogue, accumulate: boolean, c: T]): void;
+  packGemm(w: T, panels: T): void;
+  gemmPacked(x: T, ...rest: [...PackedDense, ...Epilogue, y: T]): void;
   gemmInt8(x: T, w: T, ...rest: [...Int8Epilogue, y: T]): void;
   gemmQuantized(x: T, ...rest: [...PackedWeight, ...Epilogue, y: T]): void;
   csrGemm(x: T, ...rest: [...Csr, ...Epilogue, y: T]): void;
@@ -189,6 +193,8 @@ export interface NativeAddon extends NativeOperations {
   ): Promise<void>;
   createCancelToken(): CancelToken;
   cancel(token: CancelToken): void;
+  /** Elements of what `packGemm` writes on `device`; the dtype by its place in {@link DTYPES}. */
+  packedElements(rows: number, cols: number, dtype: number, device: string): number;
   /** Bytes of what `packQuantized` writes on `device`. */
   quantizedBytes(
     rows: number,

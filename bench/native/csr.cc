@@ -35,10 +35,11 @@ struct SparseWeight {
   }
 };
 
-// The weight in the backend's memory.
+// The weight in the backend's memory, as it comes and packed.
 struct CsrOperand {
   Operand offsets, columns, values;
   tersor_csr csr;
+  tersor_packed_csr packed;
 
   template <typename Value>
   CsrOperand(const SparseWeight<Value>& weight, tersor_dtype dtype, int64_t n, int64_t k)
@@ -53,9 +54,18 @@ struct CsrOperand {
     std::copy(weight.offsets.begin(), weight.offsets.end(), offsets.data<uint32_t>());
     std::copy(weight.columns.begin(), weight.columns.end(), columns.data<uint32_t>());
     std::copy(weight.values.begin(), weight.values.end(), values.data<Value>());
+    const Operand bytes(TERSOR_I64, {1});
+    call(tersor_cpu_backend()->csr_packed_bytes, &csr, bytes);
+    storage_ = std::make_unique<Operand>(TERSOR_U8, std::initializer_list<int64_t>{*bytes.data<int64_t>()});
+    call(tersor_cpu_backend()->pack_csr, &csr, *storage_);
+    packed = {.packed = *static_cast<const tersor_tensor*>(*storage_), .rows = n, .cols = k};
   }
 
+  // Of the nonzeros, not of how they are packed.
   size_t bytes() const { return offsets.bytes() + columns.bytes() + values.bytes(); }
+
+ private:
+  std::unique_ptr<Operand> storage_;
 };
 
 struct FloatProduct {
@@ -104,7 +114,7 @@ Benchmark work_of(const Product& p, Arithmetic arithmetic) {
 Benchmark csr_f32(const Parameters& shape) {
   const auto p = std::make_shared<FloatProduct>(shape);
   Benchmark benchmark = work_of(*p, Arithmetic::f32);
-  benchmark.ours = [p] { call(tersor_cpu_backend()->csr_gemm, p->x, &p->w.csr, nullptr, p->y); };
+  benchmark.ours = [p] { call(tersor_cpu_backend()->csr_gemm, p->x, &p->w.packed, nullptr, p->y); };
   set_peer(benchmark, p, p->y,
            {.m = p->m,
             .n = p->n,
@@ -121,7 +131,7 @@ Benchmark csr_f32(const Parameters& shape) {
 Benchmark csr_int8(const Parameters& shape) {
   const auto p = std::make_shared<Int8Product>(shape);
   Benchmark benchmark = work_of(*p, Arithmetic::int8);
-  benchmark.ours = [p] { call(tersor_cpu_backend()->csr_gemm_int8, p->x, &p->w.csr, &p->epilogue, p->y); };
+  benchmark.ours = [p] { call(tersor_cpu_backend()->csr_gemm_int8, p->x, &p->w.packed, &p->epilogue, p->y); };
   set_peer(benchmark, p, p->y, p->dense(p->weight.dense.data()));
   return benchmark;
 }

@@ -2,6 +2,7 @@ import { epilogueArguments, type LinearOptions } from '../autograd';
 import { type Int8Epilogue, native } from '../native';
 import { empty, full, keep, type Tensor, tensor, tidy } from '../tensor';
 import { type InputQuantization, InputQuantizer } from './input';
+import type { PackedCsr } from './packed-csr';
 import { codeRange, type QuantizationScheme } from './scheme';
 
 /** A prepared x · Wᵀ. */
@@ -21,13 +22,6 @@ export interface IntegerOperands {
   readonly rowSums: Int32Array;
 }
 
-/** Compressed sparse rows of int8 values; taken over. */
-export interface IntegerCsr {
-  readonly rowOffsets: Tensor;
-  readonly columns: Tensor;
-  readonly values: Tensor;
-}
-
 /**
  * Quantizes the inputs to uint8, multiplies exactly, rescales.
  *
@@ -40,22 +34,20 @@ export function denseIntegerProduct(weight: Tensor, operands: IntegerOperands): 
   );
 }
 
-/** The same numbers, to the bit, from the nonzeros alone. */
-export function sparseIntegerProduct(
-  { rowOffsets, columns, values }: IntegerCsr,
-  width: number,
-  operands: IntegerOperands,
-): Product {
-  const parts = [rowOffsets, columns, values];
-  for (const part of parts) keep(part);
-  return integerProduct(rowOffsets.size - 1, parts, operands, (x, epilogue, y) =>
-    native.csrGemmInt8(x.handle, rowOffsets.handle, columns.handle, values.handle, width, ...epilogue, y.handle),
+/**
+ * The same numbers, to the bit, from the nonzeros alone.
+ *
+ * @param csr of int8 values; taken over
+ */
+export function sparseIntegerProduct(csr: PackedCsr, operands: IntegerOperands): Product {
+  return integerProduct(operands.rowSums.length, [csr], operands, (x, epilogue, y) =>
+    native.csrGemmInt8(x.handle, ...csr.arguments(), ...epilogue, y.handle),
   );
 }
 
 function integerProduct(
   rows: number,
-  parts: readonly Tensor[],
+  parts: readonly { dispose(): void }[],
   operands: IntegerOperands,
   run: (x: Tensor, epilogue: Int8Epilogue, y: Tensor) => void,
 ): Product {

@@ -8,6 +8,7 @@ import { type Csr, compressRows, denseRows, nonzerosOf, positionsOf, scaleValues
 import type { SparseDescriptor } from './descriptor';
 import type { InputQuantization } from './input';
 import { denseIntegerProduct, integersOf, type Product, sparseIntegerProduct } from './integer';
+import { PackedCsr } from './packed-csr';
 import { decodePositions, encodePositions } from './relative-index';
 import {
   assertIntegerProduct,
@@ -42,8 +43,10 @@ interface ValueQuantization {
 export class Sparse implements Weight {
   readonly kind = 'sparse';
   readonly shape: readonly [number, number];
-  private readonly rowOffsets: Tensor;
-  private readonly columns: Tensor;
+  /** u32 [rows + 1], as {@link CsrPattern} has them. */
+  readonly rowOffsets: Tensor;
+  /** u32 [nonzeros] */
+  readonly columns: Tensor;
   /** f32, or i8 beside the scales of `quantization`: what is stored. */
   private readonly values: Tensor;
   private readonly quantization: ValueQuantization | null;
@@ -59,7 +62,7 @@ export class Sparse implements Weight {
     if (quantization !== null) keep(quantization.scales);
     this.product = quantization?.input
       ? this.integerProduct(csr, quantization, quantization.input)
-      : this.floatProduct(quantization === null ? this.values : tensor(realValues(csr, quantization)));
+      : this.floatProduct(quantization);
   }
 
   /**
@@ -175,26 +178,22 @@ export class Sparse implements Weight {
     return { ...csr, values: realValues(csr, this.quantization) };
   }
 
-  /** @param values f32 [nonzeros]; taken over */
-  private floatProduct(values: Tensor): Product {
-    keep(values);
-    const { rowOffsets, columns, shape } = this;
+  private floatProduct(quantization: ValueQuantization | null): Product {
+    const csr = new PackedCsr(this, () => (quantization === null ? this.values : tensor(this.csr().values)));
     return {
-      multiply(x, options) {
-        const y = empty([x.shape[0] ?? 0, shape[0]]);
-        const csr = [rowOffsets.handle, columns.handle, values.handle, shape[1]] as const;
-        native.csrGemm(x.handle, ...csr, ...epilogueArguments(options), y.handle);
+      multiply: (x, options) => {
+        const y = empty([x.shape[0] ?? 0, this.shape[0]]);
+        native.csrGemm(x.handle, ...csr.arguments(), ...epilogueArguments(options), y.handle);
         return y;
       },
-      dispose: () => values.dispose(),
+      dispose: () => csr.dispose(),
     };
   }
 
   private integerProduct(csr: Csr, { scales }: ValueQuantization, input: InputQuantization): Product {
     const operands = { input, scales, rowSums: sumRows(csr.values as Int8Array, csr.rowOffsets) };
     if (this.nonzeros() <= SPARSE_PRODUCT_DENSITY * this.parameters()) {
-      const { rowOffsets, columns, values } = this;
-      return sparseIntegerProduct({ rowOffsets, columns, values }, this.shape[1], operands);
+      return sparseIntegerProduct(new PackedCsr(this, () => this.values), operands);
     }
     return denseIntegerProduct(tensor(Int8Array.from(denseRows(csr)), this.shape), operands);
   }

@@ -62,10 +62,16 @@ typedef enum tersor_reduce_op { TERSOR_SUM = 0, TERSOR_MIN = 1, TERSOR_MAX = 2 }
 // Weight [N, K] in compressed sparse row form.
 typedef struct tersor_csr {
   tersor_tensor row_offsets;  // u32 [N + 1], first 0, non-decreasing, last = nonzeros
-  tersor_tensor columns;      // u32 [nonzeros], ascending inside a row, < K
+  tersor_tensor columns;      // u32 [nonzeros], ascending inside a row (each once), < K
   tersor_tensor values;       // f32 or i8 [nonzeros]
   int64_t rows, cols;
 } tersor_csr;
+
+// A CSR weight [rows, cols] as pack_csr lays it out for this backend.
+typedef struct tersor_packed_csr {
+  tersor_tensor packed;  // u8 [as many as csr_packed_bytes says], unchanged since pack_csr
+  int64_t rows, cols;
+} tersor_packed_csr;
 
 // product = scale[n] * input_scale * sum_k (x[m,k] - input_zero_point) * w[n,k], then the epilogue; all in f32 after
 // the exact sum.
@@ -87,12 +93,6 @@ typedef struct tersor_affine {
   int32_t code_min, code_max;        // inclusive range of codes
   int64_t group_size;                // columns per group; >= cols means one group
 } tersor_affine;
-
-// A dense weight [rows, cols] as pack_gemm lays it out for this backend.
-typedef struct tersor_packed {
-  tersor_tensor panels;  // f32 [packed_elements(rows, cols, dtype)]
-  int64_t rows, cols;
-} tersor_packed;
 
 // A quantized weight [rows, cols] as pack_quantized lays it out for this backend.
 typedef struct tersor_quantized {
@@ -151,13 +151,6 @@ typedef struct tersor_backend {
   // epilogue(op(a) * op(b) + (accumulate ? c : 0)), f32. op transposes when the flag is set.
   tersor_status (*gemm)(tersor_context*, const tersor_tensor* a, int32_t transpose_a, const tersor_tensor* b,
                         int32_t transpose_b, const tersor_epilogue*, int32_t accumulate, const tersor_tensor* c);
-  // Elements of a packed weight.
-  int64_t (*packed_elements)(int64_t rows, int64_t cols, tersor_dtype dtype);
-  // Lays out w f32 [rows, cols].
-  tersor_status (*pack_gemm)(tersor_context*, const tersor_tensor* w, const tersor_tensor* panels);
-  // y[M,N] = epilogue(x[M,K] * w^T), f32.
-  tersor_status (*gemm_packed)(tersor_context*, const tersor_tensor* x, const tersor_packed* w, const tersor_epilogue*,
-                               const tersor_tensor* y);
   // y[M,N] f32 from x u8 [M,K] and w i8 [N,K].
   tersor_status (*gemm_int8)(tersor_context*, const tersor_tensor* x, const tersor_tensor* w,
                              const tersor_int8_epilogue*, const tersor_tensor* y);
@@ -173,12 +166,15 @@ typedef struct tersor_backend {
   tersor_status (*gemm_quantized)(tersor_context*, const tersor_tensor* x, const tersor_quantized* w,
                                   const tersor_epilogue*, const tersor_tensor* y);
 
-  // --- sparse products
-  // ------------------------------------------------------------------------------------------------ y[M,N] =
-  // epilogue(x[M,K] * w^T), f32.
-  tersor_status (*csr_gemm)(tersor_context*, const tersor_tensor* x, const tersor_csr* w, const tersor_epilogue*,
+  // --- sparse products ------------------------------------------------------------------------------------------------
+  // Rows of at most 2^31 / (255 * 128) nonzeros when values are i8. bytes i64 [1]: of what pack_csr writes.
+  tersor_status (*csr_packed_bytes)(tersor_context*, const tersor_csr* w, const tersor_tensor* bytes);
+  tersor_status (*pack_csr)(tersor_context*, const tersor_csr* w, const tersor_tensor* packed);
+  // y[M,N] = epilogue(x[M,K] * w^T), f32. NaN and infinity in x reach the rows of w that have a nonzero for them.
+  tersor_status (*csr_gemm)(tersor_context*, const tersor_tensor* x, const tersor_packed_csr* w, const tersor_epilogue*,
                             const tersor_tensor* y);
-  tersor_status (*csr_gemm_int8)(tersor_context*, const tersor_tensor* x, const tersor_csr* w,
+  // y[M,N] f32 from x u8 [M,K] and w of i8 values: the same bits as gemm_int8 gives with the dense weight.
+  tersor_status (*csr_gemm_int8)(tersor_context*, const tersor_tensor* x, const tersor_packed_csr* w,
                                  const tersor_int8_epilogue*, const tersor_tensor* y);
 
   // --- decompositions

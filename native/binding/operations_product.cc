@@ -55,19 +55,23 @@ Int8Epilogue read_int8_epilogue(Arguments& in, int64_t tokens, int64_t rows) {
   return {input_scale, input_zero_point, scales.tensor(), row_sums.tensor(), read_epilogue(in, tokens, rows)};
 }
 
-struct Csr {
-  tersor_csr view;
-  Operand row_offsets;
-};
-
-Csr read_csr(Arguments& in, DTypes values_dtype) {
+// tersor_csr, in argument order.
+tersor_csr read_csr(Arguments& in, DTypes values_dtype) {
   const Operand row_offsets = in.input("rowOffsets", kU32, 1);
   if (row_offsets.dim(0) == 0) in.fail(TERSOR_INVALID_SHAPE, "expected rowOffsets of shape [rows + 1], got [0]");
   const Operand columns = in.input("columns", kU32, 1);
   const Operand values = in.input("values", values_dtype);
   in.expect_same_shape(values, columns);
-  const int64_t cols = in.integer("cols", 0, UINT32_MAX);
-  return {{row_offsets.tensor(), columns.tensor(), values.tensor(), row_offsets.dim(0) - 1, cols}, row_offsets};
+  const int64_t cols = in.integer("cols", 0, INT32_MAX);
+  if (values.tensor().dtype == TERSOR_I8) expect_int8_depth(in, cols);
+  return {row_offsets.tensor(), columns.tensor(), values.tensor(), row_offsets.dim(0) - 1, cols};
+}
+
+// tersor_packed_csr, in argument order.
+tersor_packed_csr read_packed_csr(Arguments& in) {
+  const Operand packed = in.input("packed", kU8, 1);
+  const int64_t rows = in.integer("rows", 0, INT32_MAX);
+  return {packed.tensor(), rows, in.integer("cols", 0, INT32_MAX)};
 }
 
 auto gemm(Arguments& in) {
@@ -91,36 +95,6 @@ auto gemm(Arguments& in) {
   };
 }
 
-auto pack_gemm(Arguments& in) {
-  const Operand w = in.input("w", kF32, 2);
-  const Operand panels = in.output("panels", kF32);
-  in.expect_shape(panels, {in.backend().packed_elements(w.dim(0), w.dim(1), panels.tensor().dtype)}, {w});
-  return [w = w.tensor(), panels = panels.tensor()](const tersor_backend& backend, tersor_context* context) {
-    return backend.pack_gemm(context, &w, &panels);
-  };
-}
-
-// tersor_packed, in argument order.
-tersor_packed read_packed(Arguments& in) {
-  const Operand panels = in.input("panels", kF32, 1);
-  const int64_t rows = in.integer("rows", 0, INT32_MAX), cols = in.integer("cols", 0, INT32_MAX);
-  in.expect_shape(panels, {in.backend().packed_elements(rows, cols, panels.tensor().dtype)});
-  return {panels.tensor(), rows, cols};
-}
-
-auto gemm_packed(Arguments& in) {
-  const Operand x = in.input("x", kF32, 2);
-  const tersor_packed w = read_packed(in);
-  in.expect_shape(x, {kAny, w.cols});
-  const Epilogue epilogue = read_epilogue(in, x.dim(0), w.rows);
-  const Operand y = in.output("y", kF32);
-  in.expect_shape(y, {x.dim(0), w.rows}, {x});
-  return [w, epilogue, x = x.tensor(), y = y.tensor()](const tersor_backend& backend, tersor_context* context) {
-    const tersor_epilogue view = epilogue.view();
-    return backend.gemm_packed(context, &x, &w, &view, &y);
-  };
-}
-
 auto gemm_int8(Arguments& in) {
   const Operand x = in.input("x", kU8, 2);
   const Operand w = in.input("w", kI8, 2);
@@ -136,14 +110,32 @@ auto gemm_int8(Arguments& in) {
   };
 }
 
+auto csr_packed_bytes(Arguments& in) {
+  const tersor_csr w = read_csr(in, kF32 | kI8);
+  const Operand bytes = in.output("bytes", kI64);
+  in.expect_shape(bytes, {1});
+  return [w, bytes = bytes.tensor()](const tersor_backend& backend, tersor_context* context) {
+    return backend.csr_packed_bytes(context, &w, &bytes);
+  };
+}
+
+auto pack_csr(Arguments& in) {
+  const tersor_csr w = read_csr(in, kF32 | kI8);
+  const Operand packed = in.output("packed", kU8);
+  in.expect_shape(packed, {kAny});
+  return [w, packed = packed.tensor()](const tersor_backend& backend, tersor_context* context) {
+    return backend.pack_csr(context, &w, &packed);
+  };
+}
+
 auto csr_gemm(Arguments& in) {
   const Operand x = in.input("x", kF32, 2);
-  const Csr w = read_csr(in, kF32);
-  in.expect_shape(x, {kAny, w.view.cols});
-  const Epilogue epilogue = read_epilogue(in, x.dim(0), w.view.rows);
+  const tersor_packed_csr w = read_packed_csr(in);
+  in.expect_shape(x, {kAny, w.cols});
+  const Epilogue epilogue = read_epilogue(in, x.dim(0), w.rows);
   const Operand y = in.output("y", kF32);
-  in.expect_shape(y, {x.dim(0), w.view.rows}, {x, w.row_offsets});
-  return [=, x = x.tensor(), w = w.view, y = y.tensor()](const tersor_backend& backend, tersor_context* context) {
+  in.expect_shape(y, {x.dim(0), w.rows}, {x});
+  return [=, x = x.tensor(), y = y.tensor()](const tersor_backend& backend, tersor_context* context) {
     const tersor_epilogue view = epilogue.view();
     return backend.csr_gemm(context, &x, &w, &view, &y);
   };
@@ -151,17 +143,16 @@ auto csr_gemm(Arguments& in) {
 
 auto csr_gemm_int8(Arguments& in) {
   const Operand x = in.input("x", kU8, 2);
-  const Csr w = read_csr(in, kI8);
-  in.expect_shape(x, {kAny, w.view.cols});
-  expect_int8_depth(in, w.view.cols);
-  const Int8Epilogue epilogue = read_int8_epilogue(in, x.dim(0), w.view.rows);
+  const tersor_packed_csr w = read_packed_csr(in);
+  in.expect_shape(x, {kAny, w.cols});
+  expect_int8_depth(in, w.cols);
+  const Int8Epilogue epilogue = read_int8_epilogue(in, x.dim(0), w.rows);
   const Operand y = in.output("y", kF32);
-  in.expect_shape(y, {x.dim(0), w.view.rows}, {x, w.row_offsets});
-  return
-      [epilogue, x = x.tensor(), w = w.view, y = y.tensor()](const tersor_backend& backend, tersor_context* context) {
-        const tersor_int8_epilogue view = epilogue.view();
-        return backend.csr_gemm_int8(context, &x, &w, &view, &y);
-      };
+  in.expect_shape(y, {x.dim(0), w.rows}, {x});
+  return [epilogue, w, x = x.tensor(), y = y.tensor()](const tersor_backend& backend, tersor_context* context) {
+    const tersor_int8_epilogue view = epilogue.view();
+    return backend.csr_gemm_int8(context, &x, &w, &view, &y);
+  };
 }
 
 // tersor_quantized, in argument order.
@@ -205,11 +196,11 @@ auto svd(Arguments& in) {
 
 constexpr Operation kOperations[] = {
     operation<gemm>("gemm", 9),
-    operation<pack_gemm>("packGemm", 2),
-    operation<gemm_packed>("gemmPacked", 8),
     operation<gemm_int8>("gemmInt8", 10),
-    operation<csr_gemm>("csrGemm", 9),
-    operation<csr_gemm_int8>("csrGemmInt8", 13),
+    operation<csr_packed_bytes>("csrPackedBytes", 5),
+    operation<pack_csr>("packCsr", 5),
+    operation<csr_gemm>("csrGemm", 8),
+    operation<csr_gemm_int8>("csrGemmInt8", 12),
     operation<gemm_quantized>("gemmQuantized", 11),
     operation<svd>("svd", 4),
 };

@@ -17,10 +17,6 @@ tersor_status random_normal(tersor_context*, uint64_t seed, uint64_t offset, flo
                             const tersor_tensor* y);
 tersor_status gemm(tersor_context*, const tersor_tensor* a, int32_t transpose_a, const tersor_tensor* b,
                    int32_t transpose_b, const tersor_epilogue*, int32_t accumulate, const tersor_tensor* c);
-int64_t packed_elements(int64_t rows, int64_t cols, tersor_dtype dtype);
-tersor_status pack_gemm(tersor_context*, const tersor_tensor* w, const tersor_tensor* panels);
-tersor_status gemm_packed(tersor_context*, const tersor_tensor* x, const tersor_packed* w, const tersor_epilogue*,
-                          const tersor_tensor* y);
 tersor_status gemm_int8(tersor_context*, const tersor_tensor* x, const tersor_tensor* w, const tersor_int8_epilogue*,
                         const tersor_tensor* y);
 int64_t quantized_bytes(int64_t rows, int64_t cols, int32_t bits, int64_t group_size, int32_t has_offsets);
@@ -28,10 +24,12 @@ tersor_status pack_quantized(tersor_context*, const tersor_tensor* codes, const 
                              const tersor_tensor* packed);
 tersor_status gemm_quantized(tersor_context*, const tersor_tensor* x, const tersor_quantized* w, const tersor_epilogue*,
                              const tersor_tensor* y);
-tersor_status csr_gemm(tersor_context*, const tersor_tensor* x, const tersor_csr* w, const tersor_epilogue*,
+tersor_status csr_packed_bytes(tersor_context*, const tersor_csr* w, const tersor_tensor* bytes);
+tersor_status pack_csr(tersor_context*, const tersor_csr* w, const tersor_tensor* packed);
+tersor_status csr_gemm(tersor_context*, const tersor_tensor* x, const tersor_packed_csr* w, const tersor_epilogue*,
                        const tersor_tensor* y);
-tersor_status csr_gemm_int8(tersor_context*, const tersor_tensor* x, const tersor_csr* w, const tersor_int8_epilogue*,
-                            const tersor_tensor* y);
+tersor_status csr_gemm_int8(tersor_context*, const tersor_tensor* x, const tersor_packed_csr* w,
+                            const tersor_int8_epilogue*, const tersor_tensor* y);
 tersor_status svd(tersor_context*, const tersor_tensor* a, const tersor_tensor* u, const tersor_tensor* s,
                   const tersor_tensor* vt);
 tersor_status relu(tersor_context*, const tersor_tensor* x, const tersor_tensor* y);

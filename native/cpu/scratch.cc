@@ -19,12 +19,9 @@ struct Scratch {
   size_t bytes = 0;
 };
 
-thread_local Scratch of_this_thread;
+thread_local Scratch of_call, of_chunk;
 
-}  // namespace
-
-tersor_status scratch(tersor_context* context, size_t bytes, void** out) {
-  Scratch& own = of_this_thread;
+tersor_status grow(tersor_context* context, Scratch& own, size_t bytes, void** out) {
   if (bytes > own.bytes) {
     own = {};
     const size_t rounded = (bytes + kAlignment - 1) / kAlignment * kAlignment;
@@ -36,6 +33,14 @@ tersor_status scratch(tersor_context* context, size_t bytes, void** out) {
   }
   *out = own.memory.get();
   return TERSOR_OK;
+}
+
+}  // namespace
+
+tersor_status scratch(tersor_context* context, size_t bytes, void** out) { return grow(context, of_call, bytes, out); }
+
+tersor_status chunk_scratch(tersor_context* context, size_t bytes, void** out) {
+  return grow(context, of_chunk, bytes, out);
 }
 
 }  // namespace tersor::cpu

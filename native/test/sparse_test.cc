@@ -1,9 +1,11 @@
 #include <limits>
+#include <memory>
 #include <numeric>
 #include <string>
 
 #include "cpu/operations.h"
 #include "cpu/sparse/csr_gemm.h"
+#include "cpu/sparse/transpose.h"
 #include "typed.h"
 
 namespace tersor::test {
@@ -28,6 +30,18 @@ std::vector<Case> cases() {
       }
     }
   }
+  // Several chunks of rows, blocks of columns, tiles of activations, passes over the activations.
+  all.insert(all.end(), {{1, 601, 1030, 0.03},
+                         {1, 601, 1030, 0.4},
+                         {33, 530, 1030, 0.02},
+                         {70, 270, 1030, 0.3},
+                         {49, 40, 2049, 0.1},
+                         {150, 35, 300, 0.5}});
+  Random random(7);
+  for (int i = 0; i < 24; ++i) {
+    const int64_t m = random.integer(1, 40), n = random.integer(1, 400), k = random.integer(1, 700);
+    all.push_back({m, n, k, random.uniform(0, i % 2 == 0 ? 0.1 : 0.9)});
+  }
   return all;
 }
 
@@ -39,9 +53,11 @@ struct Weight {
 
   Weight(const Case& c, std::vector<Value> candidates, Random& random) : dense(std::move(candidates)) {
     for (int64_t i = 0; i < c.n; ++i) {
+      // Some rows are much longer than the others.
+      const double kept = c.density == 1 ? 1 : c.density * (i % 13 == 5 ? 3 : 0.8);
       for (int64_t p = 0; p < c.k; ++p) {
         Value& v = dense[static_cast<size_t>(i * c.k + p)];
-        if (random.uniform(0, 1) >= c.density) v = 0;
+        if (random.uniform(0, 1) >= kept) v = 0;
         if (v == 0) continue;
         values.push_back(v);
         columns.push_back(static_cast<uint32_t>(p));
@@ -57,6 +73,7 @@ struct Operand {
   U32 row_offsets, columns;
   Typed<Value> values;
   tersor_csr csr;
+  std::unique_ptr<Typed<uint8_t>> packed;
 
   Operand(const std::vector<uint32_t>& offsets, const std::vector<uint32_t>& indices,
           const std::vector<Value>& nonzeros, int64_t k)
@@ -65,6 +82,15 @@ struct Operand {
         values({static_cast<int64_t>(nonzeros.size())}, nonzeros),
         csr{view(row_offsets), view(columns), view(values), static_cast<int64_t>(offsets.size()) - 1, k} {}
   Operand(const Weight<Value>& w, int64_t k) : Operand(w.row_offsets, w.columns, w.values, k) {}
+
+  tersor_packed_csr pack() {
+    Context context;
+    const Typed<int64_t> bytes({1}, TERSOR_I64);
+    REQUIRE(cpu::csr_packed_bytes(&context, &csr, bytes) == TERSOR_OK);
+    packed = std::make_unique<Typed<uint8_t>>(Shape{bytes[0]});
+    REQUIRE(cpu::pack_csr(&context, &csr, *packed) == TERSOR_OK);
+    return {view(*packed), csr.rows, csr.cols};
+  }
 
  private:
   static tersor_tensor view(const Tensor& tensor) { return *static_cast<const tersor_tensor*>(tensor); }
@@ -103,10 +129,11 @@ TEST_CASE("csr_gemm: every kernel and shape against float64") {
       }
       Context context;
       const F32 tx({c.m, c.k}, x), tb({c.n}, bias), y({c.m, c.n});
-      const Operand<float> operand(w, c.k);
+      Operand<float> operand(w, c.k);
+      const tersor_packed_csr packed = operand.pack();
       const tersor_epilogue epilogue = {has_bias ? static_cast<const tersor_tensor*>(tb) : nullptr,
                                         relu ? TERSOR_RELU : TERSOR_IDENTITY, nullptr};
-      REQUIRE(cpu::csr_gemm_with(kernel, &context, tx, &operand.csr, &epilogue, y) == TERSOR_OK);
+      REQUIRE(cpu::csr_gemm_with(kernel, &context, tx, &packed, &epilogue, y) == TERSOR_OK);
       check_close(describe(isa, c), y.values(), expected, tolerance);
     }
   });
@@ -146,14 +173,15 @@ TEST_CASE("csr_gemm_int8: every kernel and shape, bit for bit") {
       const F32 ts({one_scale ? 1 : c.n}, scales), tb({c.n}, bias), y({c.m, c.n}), dense_y({c.m, c.n});
       const I32 tr({c.n}, row_sums);
       const Typed<int8_t> dense({c.n, c.k}, w.dense);
-      const Operand<int8_t> operand(w, c.k);
+      Operand<int8_t> operand(w, c.k);
+      const tersor_packed_csr packed = operand.pack();
       const tersor_int8_epilogue epilogue{
           input_scale,
           zero_point,
           ts,
           tr,
           {has_bias ? static_cast<const tersor_tensor*>(tb) : nullptr, relu ? TERSOR_RELU : TERSOR_IDENTITY, nullptr}};
-      REQUIRE(cpu::csr_gemm_int8_with(kernel, &context, tx, &operand.csr, &epilogue, y) == TERSOR_OK);
+      REQUIRE(cpu::csr_gemm_int8_with(kernel, &context, tx, &packed, &epilogue, y) == TERSOR_OK);
       check_same_bits(describe(isa, c), y.values(), expected);
       REQUIRE(cpu::gemm_int8(&context, tx, dense, &epilogue, dense_y) == TERSOR_OK);
       check_same_bits(describe(isa, c) + " as a dense weight", dense_y.values(), y.values());
@@ -168,12 +196,13 @@ TEST_CASE("csr_gemm_int8: the largest sums that 32 bits hold are exact") {
       Context context;
       std::vector<uint32_t> columns(kNonzeros);
       for (uint32_t j = 0; j < kNonzeros; ++j) columns[j] = j;
-      const Operand<int8_t> w({0, kNonzeros}, columns, std::vector<int8_t>(kNonzeros, -128), kNonzeros);
+      Operand<int8_t> w({0, kNonzeros}, columns, std::vector<int8_t>(kNonzeros, -128), kNonzeros);
+      const tersor_packed_csr packed = w.pack();
       const Typed<uint8_t> x({m, kNonzeros}, std::vector<uint8_t>(static_cast<size_t>(m * kNonzeros), 255));
       const F32 scale({1}, {1}), y({m, 1});
       const I32 row_sum({1}, {-128 * kNonzeros});
       const tersor_int8_epilogue epilogue{1.0f, 0, scale, row_sum, {}};
-      REQUIRE(cpu::csr_gemm_int8_with(kernel, &context, x, &w.csr, &epilogue, y) == TERSOR_OK);
+      REQUIRE(cpu::csr_gemm_int8_with(kernel, &context, x, &packed, &epilogue, y) == TERSOR_OK);
       check_same_bits(isa, y.values(),
                       std::vector<float>(static_cast<size_t>(m), static_cast<float>(-128 * 255 * kNonzeros)));
     }
@@ -182,11 +211,30 @@ TEST_CASE("csr_gemm_int8: the largest sums that 32 bits hold are exact") {
   std::vector<uint32_t> columns(kNonzeros + 1);
   for (uint32_t j = 0; j <= kNonzeros; ++j) columns[j] = j;
   const Operand<int8_t> w({0, kNonzeros + 1}, columns, std::vector<int8_t>(kNonzeros + 1, 1), kNonzeros + 1);
-  const Typed<uint8_t> x({1, kNonzeros + 1});
-  const F32 scale({1}, {1}), y({1, 1});
-  const I32 row_sum({1}, {0});
-  const tersor_int8_epilogue epilogue{1.0f, 0, scale, row_sum, {}};
-  CHECK(cpu::csr_gemm_int8(&context, x, &w.csr, &epilogue, y) == TERSOR_UNSUPPORTED);
+  const Typed<int64_t> bytes({1}, TERSOR_I64);
+  CHECK(cpu::csr_packed_bytes(&context, &w.csr, bytes) == TERSOR_UNSUPPORTED);
+}
+
+TEST_CASE("transpose: every kernel and shape, nothing outside written") {
+  for_each_kernel(cpu::transpose_kernels, [](const std::string& isa, cpu::TransposeKernel* kernel) {
+    for (const int64_t rows : {0, 1, 3, 4, 15, 16, 17, 37}) {
+      for (const int64_t columns : {0, 1, 3, 4, 15, 16, 17, 37}) {
+        CAPTURE(isa);
+        CAPTURE(rows);
+        CAPTURE(columns);
+        // Rows are longer than the columns that are taken.
+        const I32 from({rows, columns + 2}, Random(3).integers<int32_t>(rows * (columns + 2), -1000, 1000));
+        const I32 to({columns, rows + 3}, std::vector<int32_t>(static_cast<size_t>(columns * (rows + 3)), 7));
+        kernel(from.data<int32_t>(), (columns + 2) * 4, rows, columns, to.data<int32_t>(), rows + 3);
+        for (int64_t j = 0; j < columns; ++j) {
+          for (int64_t i = 0; i < rows + 3; ++i) {
+            const int32_t expected = i < rows ? from[static_cast<size_t>(i * (columns + 2) + j)] : 7;
+            REQUIRE(to[static_cast<size_t>(j * (rows + 3) + i)] == expected);
+          }
+        }
+      }
+    }
+  });
 }
 
 TEST_CASE("csr products: same bits for any thread count, several scratch fillings") {
@@ -198,26 +246,59 @@ TEST_CASE("csr products: same bits for any thread count, several scratch filling
     same_for_any_thread_count("csr_gemm " + std::to_string(m), [&] {
       Context context;
       const F32 tx({m, c.k}, std::vector<float>(x.begin(), x.begin() + m * c.k)), y({m, c.n});
-      const Operand<float> operand(w, c.k);
-      REQUIRE(cpu::csr_gemm(&context, tx, &operand.csr, nullptr, y) == TERSOR_OK);
+      Operand<float> operand(w, c.k);
+      const tersor_packed_csr packed = operand.pack();
+      REQUIRE(cpu::csr_gemm(&context, tx, &packed, nullptr, y) == TERSOR_OK);
       return y.values();
     });
   }
 }
 
-TEST_CASE("csr products: NaN in an activation shows only where a weight meets it, relu keeps it") {
-  Context context;
-  std::vector<float> x(4 * 2, 1.0f);
-  x[3] = std::nanf("");
-  const F32 tx({4, 2}, x), y({4, 2});
-  const Operand<float> w({0, 1, 2}, {0, 1}, std::vector<float>{1, 1}, 2);
-  const tersor_epilogue relu = {nullptr, TERSOR_RELU, nullptr};
-  REQUIRE(cpu::csr_gemm(&context, tx, &w.csr, &relu, y) == TERSOR_OK);
-  CHECK(std::isnan(y[3]));
-  for (const size_t i : {0, 1, 2, 4, 5, 6, 7}) CHECK(y[i] == 1.0f);
+TEST_CASE("csr_gemm: a row of y does not depend on the rows beside it") {
+  const Case c{67, 300, 600, 0.1};
+  Random random(5);
+  const Weight<float> w(c, random.uniforms<float>(c.n * c.k, -1, 1), random);
+  const auto x = random.uniforms<float>(c.m * c.k, -1, 1);
+  Operand<float> operand(w, c.k);
+  const tersor_packed_csr packed = operand.pack();
+  for_each_kernel(cpu::csr_f32_kernels, [&](const std::string& isa, cpu::CsrKernelF32* kernel) {
+    Context context;
+    const F32 all({c.m, c.k}, x), y({c.m, c.n});
+    REQUIRE(cpu::csr_gemm_with(kernel, &context, all, &packed, nullptr, y) == TERSOR_OK);
+    for (const int64_t row : {int64_t{0}, int64_t{31}, c.m - 1}) {
+      const auto at = static_cast<std::ptrdiff_t>(row);
+      const F32 one({1, c.k}, std::vector<float>(x.begin() + at * c.k, x.begin() + (at + 1) * c.k)), y1({1, c.n});
+      REQUIRE(cpu::csr_gemm_with(kernel, &context, one, &packed, nullptr, y1) == TERSOR_OK);
+      const auto whole = y.values();
+      check_same_bits(isa, y1.values(), {whole.begin() + at * c.n, whole.begin() + (at + 1) * c.n});
+    }
+  });
 }
 
-TEST_CASE("csr products: indices that lie are named, and nothing is read through them") {
+TEST_CASE("csr products: NaN and infinity in an activation show only where a weight meets them, relu keeps NaN") {
+  for_each_kernel(cpu::csr_f32_kernels, [&](const std::string& isa, cpu::CsrKernelF32* kernel) {
+    CAPTURE(isa);
+    for (const int64_t m : {1, 4}) {
+      Context context;
+      std::vector<float> x(static_cast<size_t>(m * 3), 1.0f);
+      x[1] = std::nanf("");
+      x[2] = HUGE_VALF;
+      const F32 tx({m, 3}, x), y({m, 4});
+      // The rows have 1, 1, 2 and 0 nonzeros, so that some are filled up.
+      Operand<float> w({0, 1, 2, 4, 4}, {0, 1, 0, 2}, std::vector<float>{1, 1, 1, 1}, 3);
+      const tersor_packed_csr packed = w.pack();
+      const tersor_epilogue relu = {nullptr, TERSOR_RELU, nullptr};
+      REQUIRE(cpu::csr_gemm_with(kernel, &context, tx, &packed, &relu, y) == TERSOR_OK);
+      CHECK(y[0] == 1.0f);
+      CHECK(std::isnan(y[1]));
+      CHECK(y[2] == HUGE_VALF);
+      CHECK(y[3] == 0.0f);
+      for (size_t i = 4; i < static_cast<size_t>(4 * m); ++i) CHECK(y[i] == std::vector<float>{1, 1, 2, 0}[i % 4]);
+    }
+  });
+}
+
+TEST_CASE("pack_csr: indices that lie are named, and nothing is read through them") {
   const uint32_t huge = std::numeric_limits<uint32_t>::max();
   const struct {
     std::vector<uint32_t> row_offsets, columns;
@@ -231,28 +312,52 @@ TEST_CASE("csr products: indices that lie are named, and nothing is read through
       {{0, 1, 2}, {0, 5}, "expected a column < 5, got 5, at columns[1]"},
       {{0, 1, 2}, {huge, 1}, "expected a column < 5, got 4294967295, at columns[0]"},
       {{0, 1, 2}, {0, 0x80000000u}, "expected a column < 5, got 2147483648, at columns[1]"},
+      {{0, 0, 2}, {3, 3}, "expected a column > 3 inside row 1, got 3, at columns[1]"},
+      {{0, 2, 2}, {3, 2}, "expected a column > 3 inside row 0, got 2, at columns[1]"},
   };
   for (const auto& lie : lies) {
     Context context;
     const Operand<float> w(lie.row_offsets, lie.columns, std::vector<float>{1, 1}, 5);
     const Operand<int8_t> w8(lie.row_offsets, lie.columns, std::vector<int8_t>{1, 1}, 5);
-    const F32 x({1, 5}, {1, 1, 1, 1, 1}), scale({1}, {1}), y({1, 2});
-    const Typed<uint8_t> x8({1, 5});
-    const I32 row_sums({2}, {0, 0});
-    const tersor_int8_epilogue epilogue{1.0f, 0, scale, row_sums, {}};
-    CHECK(cpu::csr_gemm(&context, x, &w.csr, nullptr, y) == TERSOR_OUT_OF_RANGE);
-    CHECK(std::string(context.message) == lie.message);
-    CHECK(cpu::csr_gemm_int8(&context, x8, &w8.csr, &epilogue, y) == TERSOR_OUT_OF_RANGE);
-    CHECK(std::string(context.message) == lie.message);
+    const Typed<int64_t> bytes({1}, TERSOR_I64);
+    const Typed<uint8_t> packed({4096});
+    for (const tersor_csr* csr : {&w.csr, &w8.csr}) {
+      CHECK(cpu::csr_packed_bytes(&context, csr, bytes) == TERSOR_OUT_OF_RANGE);
+      CHECK(std::string(context.message) == lie.message);
+      CHECK(cpu::pack_csr(&context, csr, packed) == TERSOR_OUT_OF_RANGE);
+      CHECK(std::string(context.message) == lie.message);
+    }
   }
+}
+
+TEST_CASE("csr products: a packed weight of another kind, shape or size is refused") {
+  Context context;
+  Operand<float> w({0, 1, 2}, {0, 1}, std::vector<float>{1, 1}, 2);
+  const tersor_packed_csr packed = w.pack();
+  const F32 x({1, 2}, {1, 1}), y({1, 2}), scale({1}, {1});
+  const Typed<uint8_t> x8({1, 2}), too_short({32}), zeros(Shape{static_cast<int64_t>(w.packed->bytes())});
+  std::fill(too_short.data<uint8_t>(), too_short.data<uint8_t>() + too_short.bytes(), uint8_t{0});
+  std::fill(zeros.data<uint8_t>(), zeros.data<uint8_t>() + zeros.bytes(), uint8_t{0});
+  const I32 row_sums({2}, {0, 0});
+  const tersor_int8_epilogue epilogue{1.0f, 0, scale, row_sums, {}};
+  CHECK(cpu::csr_gemm_int8(&context, x8, &packed, &epilogue, y) == TERSOR_INVALID_ARGUMENT);
+  CHECK(std::string(context.message) ==
+        "expected what pack_csr makes of a weight i8 [2, 2], got other bytes, at packed");
+  for (const tersor_packed_csr& wrong : {tersor_packed_csr{packed.packed, 3, 2}, tersor_packed_csr{packed.packed, 2, 3},
+                                         tersor_packed_csr{*static_cast<const tersor_tensor*>(too_short), 2, 2},
+                                         tersor_packed_csr{*static_cast<const tersor_tensor*>(zeros), 2, 2}}) {
+    CHECK(cpu::csr_gemm(&context, x, &wrong, nullptr, y) == TERSOR_INVALID_ARGUMENT);
+  }
+  CHECK(cpu::pack_csr(&context, &w.csr, too_short) == TERSOR_INVALID_SHAPE);
 }
 
 TEST_CASE("csr products: a raised cancel flag stops the work") {
   Context context;
+  Operand<float> w({0, 1}, {0}, std::vector<float>{1}, 1);
+  const tersor_packed_csr packed = w.pack();
   context.flag = 1;
-  const Operand<float> w({0, 1}, {0}, std::vector<float>{1}, 1);
   const F32 x({20, 1}, std::vector<float>(20, 1.0f)), y({20, 1});
-  CHECK(cpu::csr_gemm(&context, x, &w.csr, nullptr, y) == TERSOR_CANCELLED);
+  CHECK(cpu::csr_gemm(&context, x, &packed, nullptr, y) == TERSOR_CANCELLED);
 }
 
 }  // namespace tersor::test

@@ -44,6 +44,17 @@ tersor_status check_columns(tersor_context* context, const uint32_t* columns, in
               static_cast<long long>(cols), columns[j], static_cast<long long>(j));
 }
 
+tersor_status check_order(tersor_context* context, const uint32_t* offsets, const uint32_t* columns, int64_t rows) {
+  for (int64_t n = 0; n < rows; ++n) {
+    for (uint32_t j = offsets[n]; j + 1 < offsets[n + 1]; ++j) {
+      if (columns[j] < columns[j + 1]) continue;
+      return fail(context, TERSOR_OUT_OF_RANGE, "expected a column > %u inside row %lld, got %u, at columns[%u]",
+                  columns[j], static_cast<long long>(n), columns[j + 1], j + 1);
+    }
+  }
+  return TERSOR_OK;
+}
+
 }  // namespace
 
 tersor_status check_csr(tersor_context* context, const tersor_csr* w, int64_t row_limit) {
@@ -52,10 +63,11 @@ tersor_status check_csr(tersor_context* context, const tersor_csr* w, int64_t ro
     return fail(context, TERSOR_UNSUPPORTED, "expected fewer than 2^31 columns and nonzeros, got %lld and %lld",
                 static_cast<long long>(w->cols), static_cast<long long>(nonzeros));
   }
-  const tersor_status status =
-      check_offsets(context, data_of<const uint32_t>(&w->row_offsets), w->rows, nonzeros, row_limit);
-  if (status != TERSOR_OK) return status;
-  return check_columns(context, data_of<const uint32_t>(&w->columns), nonzeros, w->cols);
+  const auto* offsets = data_of<const uint32_t>(&w->row_offsets);
+  const auto* columns = data_of<const uint32_t>(&w->columns);
+  tersor_status status = check_offsets(context, offsets, w->rows, nonzeros, row_limit);
+  if (status == TERSOR_OK) status = check_columns(context, columns, nonzeros, w->cols);
+  return status == TERSOR_OK ? check_order(context, offsets, columns, w->rows) : status;
 }
 
 }  // namespace tersor::cpu

@@ -3,27 +3,27 @@
 
 #include <cstdint>
 
+#include "cpu/sparse/csr_layout.h"
+
 namespace tersor::cpu {
 
-template <typename Value>
-struct Csr {
-  const uint32_t* row_offsets;
-  const uint32_t* columns;  // < 2^31
-  const Value* values;
-};
+// Adds the products of one block of a chunk: sums[row][plane][lane] += w[row, unit] * x[plane][unit][lane] for the rows
+// of `groups`, with `planes` 1, 2 or 4 of 16 activations each, `plane_words` apart. `data` is where the groups'
+// slots_at count from.
+//
+// planes = 0 is one activation: sums[row] += w[row, unit] * x[unit].
+//
+// Float sums are formed in the order of the units by fused multiply-adds (scalar: plain ones), so a row's result does
+// not depend on the activations beside it.
+template <typename Word>
+using CsrKernel = void(const CsrGroup* groups, int64_t count, const uint8_t* data, const Word* x, int64_t planes,
+                       int64_t plane_words, Word* sums);
 
-// Activations that a kernel takes side by side, one per vector lane.
-inline constexpr int64_t kCsrTile = 16;
-
-// sums[n - begin][i] = sum_k w[n, k] * x[k][i] for weight rows [begin, end) and i < lanes; lanes is 1 or kCsrTile.
-// With 16 lanes a nonzero meets one row of x, which is contiguous; with 1 lane x is gathered from.
-using CsrKernelF32 = void(const Csr<float>& w, const float* x, int64_t lanes, int64_t begin, int64_t end, float* sums);
-
-// The same in integers: x holds values 0..255.
-using CsrKernelI8 = void(const Csr<int8_t>& w, const int32_t* x, int64_t lanes, int64_t begin, int64_t end,
-                         int32_t* sums);
+using CsrKernelF32 = CsrKernel<float>;
+// A word of x is four activations u8, a value four weights i8 for them; sums wrap around as unsigned ones do.
+using CsrKernelI8 = CsrKernel<int32_t>;
 
 CsrKernelF32 csr_f32_scalar, csr_f32_avx2, csr_f32_avx512;
-CsrKernelI8 csr_i8_scalar, csr_i8_avx2, csr_i8_avx512;
+CsrKernelI8 csr_i8_scalar, csr_i8_avx2, csr_i8_avx512vnni;
 
 }  // namespace tersor::cpu

@@ -6,41 +6,80 @@
 namespace tersor::cpu {
 namespace {
 
-template <typename Value, typename Word>
-void dot(const Csr<Value>& w, const Word* x, int64_t begin, int64_t end, Word* sums) {
-  for (int64_t n = begin; n < end; ++n) {
-    Word sum = 0;
-    for (uint32_t j = w.row_offsets[n]; j < w.row_offsets[n + 1]; ++j) sum += w.values[j] * x[w.columns[j]];
-    *sums++ = sum;
+// Sixteen words at a time in a compiler's vector: it becomes whatever registers the target has, where a loop over an
+// array of float sums would stay one by one.
+template <typename Word>
+using Words [[gnu::vector_size(kCsrWordBytes)]] = Word;
+
+// Vectors go by reference: how they are passed by value depends on the registers that the target has.
+template <typename Sum>
+void add_products(Sum& sum, const Sum& x, float w) {
+  sum += x * w;
+}
+
+// Four products of u8 by i8 in every word.
+template <typename Sum>
+void add_products(Sum& sum, const Sum& x, uint32_t w) {
+  for (int byte = 0; byte < 4; ++byte) {
+    sum += (x >> (8 * byte) & 0xffu) * static_cast<uint32_t>(static_cast<int8_t>(w >> (8 * byte)));
   }
 }
 
-// A compiler's vector of kCsrTile words: it becomes whatever registers the target has, where a loop over an array of
-// float sums would stay one by one.
-template <typename Value, typename Word>
-void tile(const Csr<Value>& w, const Word* x, int64_t begin, int64_t end, Word* sums) {
-  using Words [[gnu::vector_size(kCsrTile * sizeof(Word))]] = Word;
-  for (int64_t n = begin; n < end; ++n, sums += kCsrTile) {
-    Words sum = {};
-    for (uint32_t j = w.row_offsets[n]; j < w.row_offsets[n + 1]; ++j) {
-      Words row;
-      std::memcpy(&row, x + w.columns[j] * kCsrTile, sizeof row);
-      sum += static_cast<Word>(w.values[j]) * row;
+template <typename Word>
+struct Lane {
+  const uint8_t* slots;
+  int lane;
+
+  uint16_t offset(int64_t slot) const {
+    uint16_t bytes;
+    std::memcpy(&bytes, slots + slot * kCsrSlotBytes + 2 * lane, sizeof bytes);
+    return bytes;
+  }
+  Word value(int64_t slot) const {
+    Word word;
+    std::memcpy(&word, slots + slot * kCsrSlotBytes + kCsrSlotValues + 4 * lane, sizeof word);
+    return word;
+  }
+};
+
+template <typename Word>
+void add_block(const CsrGroup* groups, int64_t count, const uint8_t* data, const Word* x, int64_t planes,
+               int64_t plane_words, Word* sums) {
+  for (const CsrGroup* group = groups; group != groups + count; ++group) {
+    for (int i = 0; i < kCsrLanes; ++i) {
+      const Lane<Word> lane{data + group->slots_at, i};
+      if (planes == 0) {
+        Word& sum = sums[group->rows[i]];
+        for (int64_t s = 0; s < group->slots; ++s) {
+          add_products(sum, x[lane.offset(s) / kCsrWordBytes], lane.value(s));
+        }
+      }
+      for (int64_t plane = 0; plane < planes; ++plane) {
+        Word* row = sums + (group->rows[i] * planes + plane) * kCsrLanes;
+        Words<Word> sum;
+        std::memcpy(&sum, row, sizeof sum);
+        for (int64_t s = 0; s < group->slots; ++s) {
+          Words<Word> words;
+          std::memcpy(&words, x + plane * plane_words + lane.offset(s) / sizeof(Word), sizeof words);
+          add_products(sum, words, lane.value(s));
+        }
+        std::memcpy(row, &sum, sizeof sum);
+      }
     }
-    std::memcpy(sums, &sum, sizeof sum);
   }
 }
 
 }  // namespace
 
-void csr_f32_scalar(const Csr<float>& w, const float* x, int64_t lanes, int64_t begin, int64_t end, float* sums) {
-  if (lanes == 1) return dot(w, x, begin, end, sums);
-  tile(w, x, begin, end, sums);
+void csr_f32_scalar(const CsrGroup* groups, int64_t count, const uint8_t* data, const float* x, int64_t planes,
+                    int64_t plane_words, float* sums) {
+  add_block(groups, count, data, x, planes, plane_words, sums);
 }
 
-void csr_i8_scalar(const Csr<int8_t>& w, const int32_t* x, int64_t lanes, int64_t begin, int64_t end, int32_t* sums) {
-  if (lanes == 1) return dot(w, x, begin, end, sums);
-  tile(w, x, begin, end, sums);
+void csr_i8_scalar(const CsrGroup* groups, int64_t count, const uint8_t* data, const int32_t* x, int64_t planes,
+                   int64_t plane_words, int32_t* sums) {
+  add_block(groups, count, data, reinterpret_cast<const uint32_t*>(x), planes, plane_words,
+            reinterpret_cast<uint32_t*>(sums));
 }
 
 }  // namespace tersor::cpu

@@ -173,10 +173,10 @@ export interface NativeOperations {
 
 /** The whole addon. */
 export interface NativeAddon extends NativeOperations {
-  /** Uninitialised tensor on `device`. */
-  create(dtype: number, shape: readonly number[], device: string): T;
+  /** Uninitialised tensor on `device`, of at most 4 dimensions. */
+  create(dtype: number, device: string, ...shape: number[]): T;
   /** Another shape over the same memory. */
-  reshape(x: T, shape: readonly number[]): T;
+  reshape(x: T, ...shape: number[]): T;
   /** Frees the handle's share of the memory now; later uses throw ERR_TERSOR_DISPOSED. Releasing again does nothing. */
   release(x: T): void;
   /** Copies bytes in; `source.byteLength` must equal the tensor's bytes. */

@@ -17,6 +17,9 @@ import {
 } from './dtype';
 import { track } from './scope';
 
+/** TERSOR_MAX_RANK. */
+const MAX_RANK = 4;
+
 /**
  * A tensor whose elements are not set: for outputs of native operations.
  *
@@ -25,7 +28,16 @@ import { track } from './scope';
  */
 export function empty(shape: readonly number[], dtype: DType = 'f32', device?: string): Tensor {
   const on = resolveDevice(device);
-  return new Tensor(native.create(codeOf(dtype), shape, on), shape, dtype, on);
+  return new Tensor(native.create(codeOf(dtype), on, ...dimensionsOf(shape)), shape, dtype, on);
+}
+
+/** The shape as the addon takes it: it checks the numbers, not that there is a list of them. */
+function dimensionsOf(shape: readonly number[]): readonly number[] {
+  if (!Array.isArray(shape)) {
+    throw new TersorError('ERR_TERSOR_INVALID_ARGUMENT', `expected a shape, got ${inspect(shape)}`);
+  }
+  if (shape.length <= MAX_RANK) return shape;
+  throw new TersorError('ERR_TERSOR_SHAPE', `expected at most ${MAX_RANK} dimensions, got ${shape.length}`);
 }
 
 /** Fills `y`, or disposes of it when that fails. */
@@ -131,7 +143,7 @@ export class Tensor implements Disposable {
    * @throws ERR_TERSOR_SHAPE when the sizes differ; rows of u1..u4 keep their length
    */
   reshape(shape: readonly number[]): Tensor {
-    return new Tensor(native.reshape(this.handle, shape), shape, this.dtype, this.device);
+    return new Tensor(native.reshape(this.handle, ...dimensionsOf(shape)), shape, this.dtype, this.device);
   }
 
   /** A copy with memory of its own. */

@@ -159,11 +159,12 @@ struct Function {
   const char* name;
   size_t arity;
   napi_value (*call)(Arguments&);
+  size_t more = 0;  // arguments that may follow
 };
 
 constexpr Function kFunctions[] = {
-    {"create", 3, create},
-    {"reshape", 2, reshape},
+    {"create", 2, create, TERSOR_MAX_RANK},
+    {"reshape", 1, reshape, TERSOR_MAX_RANK},
     {"release", 1, release},
     {"write", 2, write},
     {"read", 2, read},
@@ -182,9 +183,13 @@ constexpr Function kFunctions[] = {
 
 // --- the boundary ----------------------------------------------------------------------------------------------------
 
-napi_value call(const Function& function, Arguments& arguments) { return function.call(arguments); }
+napi_value call(const Function& function, Arguments& arguments) {
+  arguments.expect_count(function.arity, function.more);
+  return function.call(arguments);
+}
 
 napi_value call(const Operation& operation, Arguments& arguments) {
+  arguments.expect_count(operation.arity);
   operation.run_now(arguments);
   return nullptr;  // undefined
 }
@@ -199,7 +204,6 @@ napi_value enter(napi_env env, napi_callback_info info) noexcept {
     check(napi_get_cb_info(env, info, &count, values, nullptr, &data));
     const auto& entry = *static_cast<const Entry*>(data);
     Arguments arguments(env, entry.name, values, count);
-    arguments.expect_count(entry.arity);
     return call(entry, arguments);
   } catch (const Napi::Error& error) {
     error.ThrowAsJavaScriptException();

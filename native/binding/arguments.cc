@@ -84,10 +84,12 @@ void Arguments::fail(const char* code, const std::string& message) const {
   throw Error{code, std::string(operation_) + ": " + message};
 }
 
-void Arguments::expect_count(size_t count) const {
-  if (count_ == count) return;
-  fail(TERSOR_INVALID_ARGUMENT, "expected " + std::to_string(count) + (count == 1 ? " argument" : " arguments") +
-                                    ", got " + std::to_string(count_));
+void Arguments::expect_count(size_t count, size_t more) const {
+  if (count_ >= count && count_ <= count + more) return;
+  const std::string range = more == 0 ? "" : " to " + std::to_string(count + more);
+  fail(TERSOR_INVALID_ARGUMENT, "expected " + std::to_string(count) + range +
+                                    (count + more == 1 ? " argument" : " arguments") + ", got " +
+                                    std::to_string(count_));
 }
 
 // --- tensors ---------------------------------------------------------------------------------------------------------
@@ -285,45 +287,32 @@ tersor_activation Arguments::activation() {
   return static_cast<tersor_activation>(integer("activation", TERSOR_IDENTITY, TERSOR_SILU));
 }
 
-std::string Arguments::text(const char* name, size_t max_bytes) {
+std::string Arguments::text(const char* name) {
+  constexpr size_t kMaxBytes = 255;
   const napi_value given = value();
+  char text[kMaxBytes + 2];  // one more tells a longer one
   size_t length = 0;
-  if (napi_get_value_string_utf8(env_, given, nullptr, 0, &length) != napi_ok || length > max_bytes) {
+  if (napi_get_value_string_utf8(env_, given, text, sizeof text, &length) != napi_ok || length > kMaxBytes) {
     fail(TERSOR_INVALID_ARGUMENT, std::string("expected ") + name + " to be a string of at most " +
-                                      std::to_string(max_bytes) + " bytes, got " + describe(env_, given));
+                                      std::to_string(kMaxBytes) + " bytes, got " + describe(env_, given));
   }
-  std::string result(length, '\0');
-  check(napi_get_value_string_utf8(env_, given, result.data(), length + 1, &length));
-  return result;
+  return std::string(text, length);
 }
 
-int32_t Arguments::shape(const char* name, int64_t (&dimensions)[TERSOR_MAX_RANK]) {
-  const napi_value given = value();
-  bool is_array = false;
-  check(napi_is_array(env_, given, &is_array));
-  if (!is_array) {
-    fail(TERSOR_INVALID_ARGUMENT,
-         std::string("expected ") + name + " to be an array of dimensions, got " + describe(env_, given));
-  }
-  uint32_t rank = 0;
-  check(napi_get_array_length(env_, given, &rank));
-  if (rank > TERSOR_MAX_RANK) {
-    fail(TERSOR_INVALID_SHAPE, std::string("expected ") + name + " of at most " + std::to_string(TERSOR_MAX_RANK) +
-                                   " dimensions, got " + std::to_string(rank));
-  }
-  for (uint32_t i = 0; i < rank; ++i) {
-    napi_value element;
-    check(napi_get_element(env_, given, i, &element));
+int32_t Arguments::dimensions(int64_t (&shape)[TERSOR_MAX_RANK]) {
+  const auto rank = static_cast<int32_t>(count_ - next_);
+  for (int i = 0; i < rank; ++i) {
+    const napi_value given = value();
     double dimension = -1;
-    const bool number = napi_get_value_double(env_, element, &dimension) == napi_ok;
+    const bool number = napi_get_value_double(env_, given, &dimension) == napi_ok;
     if (!number || dimension != std::trunc(dimension) || dimension < 0 || dimension > kMaxSafeInteger) {
       fail(number ? TERSOR_INVALID_SHAPE : TERSOR_INVALID_ARGUMENT,
-           std::string("expected dimensions to be integers in [0, 2^53), got ") + describe(env_, element) + ", at " +
-               name + "[" + std::to_string(i) + "]");
+           "expected dimensions to be integers in [0, 2^53), got " + describe(env_, given) + ", at shape[" +
+               std::to_string(i) + "]");
     }
-    dimensions[i] = static_cast<int64_t>(dimension);
+    shape[i] = static_cast<int64_t>(dimension);
   }
-  return static_cast<int32_t>(rank);
+  return rank;
 }
 
 }  // namespace tersor::binding

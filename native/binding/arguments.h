@@ -78,7 +78,8 @@ class Arguments {
   napi_env env() const { return env_; }
   Environment& environment() const { return environment_; }
   const char* operation() const { return operation_; }
-  void expect_count(size_t count) const;
+  // Exactly `count`, or up to `more` besides.
+  void expect_count(size_t count, size_t more = 0) const;
 
   // --- tensors -----------------------------------------------------------------------------------------------------
   Operand input(const char* name, DTypes dtypes, int rank = kAnyRank);
@@ -114,9 +115,9 @@ class Arguments {
   float non_negative(const char* name);  // >= 0
   float below_one(const char* name);     // [0, 1)
   tersor_activation activation();
-  std::string text(const char* name, size_t max_bytes = 256);
-  // Dimensions; returns the rank.
-  int32_t shape(const char* name, int64_t (&dimensions)[TERSOR_MAX_RANK]);
+  std::string text(const char* name);  // at most 255 bytes
+  // Every value that is left is a dimension; returns the rank.
+  int32_t dimensions(int64_t (&shape)[TERSOR_MAX_RANK]);
 
   [[noreturn]] void fail(const char* code, const std::string& message) const;
   [[noreturn]] void fail(tersor_status status, const std::string& message) const { fail(code_of(status), message); }

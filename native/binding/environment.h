@@ -6,14 +6,12 @@
 
 #include <cstdint>
 #include <memory>
-#include <unordered_set>
 
+#include "binding/handle.h"
 #include "binding/queue.h"
+#include "binding/slab.h"
 
 namespace tersor::binding {
-
-struct Handle;
-struct CancelToken;
 
 class Environment {
  public:
@@ -37,9 +35,9 @@ class Environment {
   napi_ref error_class_ = nullptr;
 
  public:
-  // Every external this environment has handed out: what makes a foreign external an error instead of a wild pointer.
-  std::unordered_set<const void*> handles;
-  std::unordered_set<const void*> tokens;
+  // What this environment's externals point to.
+  Slab<Handle> handles;
+  Slab<CancelToken> tokens;
 
   int64_t live_buffers = 0;  // with at least one handle or job
   int64_t live_bytes = 0;

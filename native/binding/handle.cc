@@ -1,6 +1,6 @@
 #include "binding/handle.h"
 
-#include <unordered_set>
+#include <type_traits>
 #include <utility>
 
 #include "binding/environment.h"
@@ -9,33 +9,28 @@
 namespace tersor::binding {
 namespace {
 
-using Registry = std::unordered_set<const void*> Environment::*;
-
-// Makes an external that owns `object` and is listed in the environment's registry for as long as it lives.
-template <typename Object, Registry registry>
-napi_value wrap(napi_env env, std::unique_ptr<Object> object) {
-  auto& registered = object->environment.get()->*registry;
-  registered.insert(object.get());
+// An external that owns a new object of one of the environment's slabs.
+template <typename Object, Slab<Object> Environment::*slab, typename... Parts>
+napi_value wrap(napi_env env, const std::shared_ptr<Environment>& environment, Parts&&... parts) {
+  Object* object = ((*environment).*slab).make(environment, std::forward<Parts>(parts)...);
   const auto finalize = [](napi_env, void* data, void*) {
     auto* dead = static_cast<Object*>(data);
-    (dead->environment.get()->*registry).erase(dead);
+    const std::shared_ptr<Environment> last = dead->environment;  // the slab is in there
     if constexpr (std::is_same_v<Object, Handle>) release(*dead);
-    delete dead;
+    ((*last).*slab).destroy(dead);
   };
   napi_value external;
-  if (napi_create_external(env, object.get(), finalize, nullptr, &external) != napi_ok) {
-    registered.erase(object.get());
+  if (napi_create_external(env, object, finalize, nullptr, &external) != napi_ok) {
+    ((*environment).*slab).destroy(object);
     throw JavaScriptException{};
   }
-  object.release();
   return external;
 }
 
 template <typename Object>
-Object* find(napi_env env, const std::unordered_set<const void*>& registered, napi_value value) {
+Object* find(napi_env env, const Slab<Object>& slab, napi_value value) {
   void* data = nullptr;
-  if (napi_get_value_external(env, value, &data) != napi_ok || !registered.contains(data)) return nullptr;
-  return static_cast<Object*>(data);
+  return napi_get_value_external(env, value, &data) == napi_ok ? slab.find(data) : nullptr;
 }
 
 }  // namespace
@@ -56,15 +51,14 @@ void Memory::account(int64_t sign) {
 }
 
 napi_value wrap_tensor(napi_env env, std::shared_ptr<Memory> memory, const tersor_tensor& tensor) {
-  auto environment = Environment::share(env);
-  const napi_value external = wrap<Handle, &Environment::handles>(
-      env, std::make_unique<Handle>(Handle{environment, std::move(memory), tensor}));
+  const std::shared_ptr<Environment> environment = Environment::share(env);
+  const napi_value external = wrap<Handle, &Environment::handles>(env, environment, std::move(memory), tensor);
   ++environment->live_tensors;
   return external;
 }
 
 Handle* find_tensor(napi_env env, const Environment& environment, napi_value value) {
-  return find<Handle>(env, environment.handles, value);
+  return find(env, environment.handles, value);
 }
 
 void release(Handle& handle) {
@@ -75,12 +69,11 @@ void release(Handle& handle) {
 }
 
 napi_value wrap_cancel_token(napi_env env) {
-  return wrap<CancelToken, &Environment::tokens>(
-      env, std::make_unique<CancelToken>(CancelToken{Environment::share(env), std::make_shared<int32_t>(0)}));
+  return wrap<CancelToken, &Environment::tokens>(env, Environment::share(env), std::make_shared<int32_t>(0));
 }
 
 CancelToken* find_cancel_token(napi_env env, const Environment& environment, napi_value value) {
-  return find<CancelToken>(env, environment.tokens, value);
+  return find(env, environment.tokens, value);
 }
 
 }  // namespace tersor::binding

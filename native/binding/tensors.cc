@@ -104,8 +104,8 @@ void expect_length(const Arguments& in, const char* name, size_t expected, size_
 napi_value create(Arguments& in) {
   tersor_tensor tensor{};
   tensor.dtype = static_cast<tersor_dtype>(in.integer("dtype", 0, TERSOR_DTYPE_COUNT - 1));
-  tensor.rank = in.shape("shape", tensor.shape);
   const tersor_backend* backend = backend_of(in.text("device"));
+  tensor.rank = in.dimensions(tensor.shape);
   const size_t bytes = checked_bytes(in, tensor);
   tersor_context context{};
   std::shared_ptr<Buffer> buffer;
@@ -117,9 +117,7 @@ napi_value create(Arguments& in) {
 napi_value reshape(Arguments& in) {
   const Handle& x = in.handle("x");
   tersor_tensor tensor = x.tensor;
-  tensor.rank = in.shape("shape", tensor.shape);
-  // A getter in the shape array may have released it.
-  if (x.memory == nullptr) in.fail(kDisposed, "expected a live tensor, got one that was disposed, at x");
+  tensor.rank = in.dimensions(tensor.shape);
   const size_t bytes = checked_bytes(in, tensor);
   if (is_bit_packed(tensor.dtype) && tensor.rank > 0 &&
       (x.tensor.rank == 0 || tensor.shape[tensor.rank - 1] != x.tensor.shape[x.tensor.rank - 1])) {

@@ -4,7 +4,7 @@ import { TersorError } from '../../lib/errors';
 import { DTYPES, type NativeTensor, native } from '../../lib/native';
 import { expectNoLeaks } from '../tensor/leaks';
 
-const create = native.create as (dtype: unknown, shape: unknown, device: unknown) => NativeTensor;
+const create = native.create as (dtype: unknown, device: unknown, ...shape: unknown[]) => NativeTensor;
 const write = native.write as (x: NativeTensor, source: unknown) => void;
 const read = native.read as (x: NativeTensor, target: unknown) => void;
 
@@ -31,7 +31,7 @@ describe('native memory', () => {
         const columns = shape.at(-1) ?? 1;
         const rows = shape.slice(0, -1).reduce((product, size) => product * size, 1);
         const bytes = rows * Math.ceil((columns * (bits[dtype] as number)) / 8);
-        const x = native.create(dtype, shape, 'cpu');
+        const x = native.create(dtype, 'cpu', ...shape);
         const source = Uint8Array.from({ length: bytes }, (_, i) => i * 37);
         const target = new Uint8Array(bytes);
         native.write(x, source);
@@ -48,73 +48,45 @@ describe('native memory', () => {
   it('refuses every other dtype, shape and device', () => {
     for (const dtype of [-1, 12, 1e9, 0.5, Number.NaN, '0', null, undefined, {}]) {
       expect(
-        codeOf(() => create(dtype, [1], 'cpu')),
+        codeOf(() => create(dtype, 'cpu', 1)),
         `dtype ${String(dtype)}`,
       ).to.match(/INVALID_ARGUMENT|OUT_OF_RANGE/);
     }
-    for (const shape of [[-1], [1.5], [Number.NaN], [2 ** 53], [Infinity], [1, 1, 1, 1, 1], Array(1e6)]) {
+    for (const dimension of [-1, 1.5, Number.NaN, 2 ** 53, Infinity]) {
       expect(
-        codeOf(() => create(0, shape, 'cpu')),
-        `shape ${String(shape).slice(0, 20)}`,
+        codeOf(() => create(0, 'cpu', 1, dimension)),
+        String(dimension),
       ).to.equal('ERR_TERSOR_SHAPE');
     }
-    for (const shape of [
-      null,
-      undefined,
-      3,
-      '3',
-      {},
-      { length: 1, 0: 1 },
-      new Int32Array(2),
-      ['1'],
-      [null],
-      [[1]],
-      [1n],
-    ]) {
+    for (const dimension of [null, undefined, '3', {}, [3], new Int32Array(2), 1n]) {
       expect(
-        codeOf(() => create(0, shape, 'cpu')),
-        `shape ${typeof shape}`,
+        codeOf(() => create(0, 'cpu', 1, dimension)),
+        typeof dimension,
       ).to.equal('ERR_TERSOR_INVALID_ARGUMENT');
     }
+    expect(codeOf(() => create(0, 'cpu', 1, 1, 1, 1, 1))).to.equal('ERR_TERSOR_INVALID_ARGUMENT');
     for (const device of ['cuda', 'gpu', '', 'cpu\0']) {
       expect(
-        codeOf(() => create(0, [1], device)),
+        codeOf(() => create(0, device, 1)),
         device,
       ).to.equal('ERR_TERSOR_DEVICE');
     }
     for (const device of [null, 1, 'x'.repeat(1e6)]) {
-      expect(codeOf(() => create(0, [1], device))).to.equal('ERR_TERSOR_INVALID_ARGUMENT');
+      expect(codeOf(() => create(0, device, 1))).to.equal('ERR_TERSOR_INVALID_ARGUMENT');
     }
   });
 
   it('refuses sizes whose product overflows, also beside a dimension of 0', () => {
     const huge = 2 ** 52;
-    expect(codeOf(() => create(0, [huge, huge], 'cpu'))).to.equal('ERR_TERSOR_SHAPE');
-    expect(codeOf(() => create(0, [huge, huge, huge, huge], 'cpu'))).to.equal('ERR_TERSOR_SHAPE');
-    expect(codeOf(() => create(0, [0, huge, huge], 'cpu'))).to.equal('ERR_TERSOR_SHAPE');
-    expect(codeOf(() => create(0, [huge], 'cpu'))).to.equal('ERR_TERSOR_OUT_OF_MEMORY');
-    expect(codeOf(() => create(7, [2 ** 53 - 1], 'cpu'))).to.equal('ERR_TERSOR_OUT_OF_MEMORY');
-  });
-
-  it('survives shapes whose getters throw or dispose of the tensor', () => {
-    const x = native.create(0, [4], 'cpu');
-    const throwing = Object.defineProperty([4], 0, {
-      get() {
-        throw new RangeError('from the getter');
-      },
-    });
-    expect(() => create(0, throwing, 'cpu')).to.throw(RangeError, 'from the getter');
-    const disposing = Object.defineProperty([4], 0, {
-      get() {
-        native.release(x);
-        return 4;
-      },
-    });
-    expect(codeOf(() => native.reshape(x, disposing))).to.equal('ERR_TERSOR_DISPOSED');
+    expect(codeOf(() => create(0, 'cpu', huge, huge))).to.equal('ERR_TERSOR_SHAPE');
+    expect(codeOf(() => create(0, 'cpu', huge, huge, huge, huge))).to.equal('ERR_TERSOR_SHAPE');
+    expect(codeOf(() => create(0, 'cpu', 0, huge, huge))).to.equal('ERR_TERSOR_SHAPE');
+    expect(codeOf(() => create(0, 'cpu', huge))).to.equal('ERR_TERSOR_OUT_OF_MEMORY');
+    expect(codeOf(() => create(7, 'cpu', 2 ** 53 - 1))).to.equal('ERR_TERSOR_OUT_OF_MEMORY');
   });
 
   it('refuses detached, shared, misfit and foreign views', () => {
-    const x = native.create(0, [4], 'cpu');
+    const x = native.create(0, 'cpu', 4);
     const detached = new Float32Array(4);
     structuredClone(detached.buffer, { transfer: [detached.buffer] });
     const shared = new Float32Array(new SharedArrayBuffer(16));
@@ -131,7 +103,7 @@ describe('native memory', () => {
         expect(codeOf(() => access(x, view))).to.equal('ERR_TERSOR_SHAPE');
       }
     }
-    const empty = native.create(0, [0], 'cpu');
+    const empty = native.create(0, 'cpu', 0);
     expect(codeOf(() => write(empty, detached))).to.equal('ERR_TERSOR_INVALID_ARGUMENT');
     native.release(empty);
     native.release(x);
@@ -139,7 +111,7 @@ describe('native memory', () => {
   });
 
   it('reads and writes through any view of the right length, at any offset', () => {
-    const x = native.create(0, [2], 'cpu');
+    const x = native.create(0, 'cpu', 2);
     const odd = new Uint8Array(Uint8Array.of(9, ...new Uint8Array(Float32Array.of(1.5, -2).buffer)).buffer, 1);
     native.write(x, odd);
     const target = new DataView(new ArrayBuffer(8));
@@ -149,8 +121,8 @@ describe('native memory', () => {
   });
 
   it('is shared by reshaped handles and freed with the last of them', () => {
-    const x = native.create(0, [2, 3], 'cpu');
-    const y = native.reshape(x, [6]);
+    const x = native.create(0, 'cpu', 2, 3);
+    const y = native.reshape(x, 6);
     expect(native.memory()).to.deep.equal({
       buffers: usedBefore().buffers + 1,
       bytes: usedBefore().bytes + 24,
@@ -159,7 +131,7 @@ describe('native memory', () => {
     native.release(x);
     native.release(x);
     native.write(y, new Float32Array(6));
-    expect(codeOf(() => native.reshape(y, [5]))).to.equal('ERR_TERSOR_SHAPE');
+    expect(codeOf(() => native.reshape(y, 5))).to.equal('ERR_TERSOR_SHAPE');
     native.release(y);
   });
 });

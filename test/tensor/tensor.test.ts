@@ -95,6 +95,11 @@ describe('Tensor', () => {
     throwsCode(() => tensor(new Uint8Array(3), [2, 5], { dtype: 'u2' }), 'ERR_TERSOR_SHAPE');
     throwsCode(() => tensor([[[[[1]]]]] as unknown as number[]), 'ERR_TERSOR_SHAPE');
     throwsCode(() => empty([2, -1]), 'ERR_TERSOR_SHAPE');
+    throwsCode(() => empty([1, 1, 1, 1, 1]), 'ERR_TERSOR_SHAPE');
+    throwsCode(() => empty(Array(1e6)), 'ERR_TERSOR_SHAPE');
+    for (const shape of [null, undefined, 3, '3', {}, { length: 1, 0: 1 }, new Int32Array(2)]) {
+      throwsCode(() => empty(shape as unknown as number[]), 'ERR_TERSOR_INVALID_ARGUMENT');
+    }
     expect(() => tensor([1, 2], [3])).to.throw('expected 3 elements for shape [3], got 2');
   });
 

@@ -35,8 +35,9 @@ export function isTracked(x: Tensor | null): boolean {
 
 /** Registers `output = f(inputs)` on the tape when any input is tracked; returns `output`. */
 export function record(output: Tensor, inputs: readonly (Tensor | null)[], rule: GradientRule): Tensor {
+  if (active === null) return output;
   const wanted = inputs.map(isTracked);
-  if (active !== null && wanted.includes(true)) {
+  if (wanted.includes(true)) {
     active.tracked.add(output);
     active.nodes.push({ output, inputs, wanted, rule });
   }

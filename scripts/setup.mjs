@@ -106,9 +106,9 @@ export function dropForeignBuild(folder) {
   if (home !== root) rmSync(path.join(root, folder), { recursive: true, force: true });
 }
 
-/** One job a core, as long as each can have 1.5 GB: files that use Eigen need about 1 GB. */
+/** One job a core, as long as each can have 2 GB: files that use Eigen need 1 GB, with sanitizers 1.6. */
 export function compileJobs() {
-  return Math.max(1, Math.min(os.availableParallelism(), Math.floor(os.freemem() / 1.5e9)));
+  return Math.max(1, Math.min(os.availableParallelism(), Math.floor(os.freemem() / 2e9)));
 }
 
 async function compileTypeScript() {

@@ -122,7 +122,8 @@ await check('types: scripts', 'tsc', ['-p', 'scripts']);
 await check('types: bench', 'tsc', ['-p', 'bench']);
 
 add(await testNative());
-add(await testNative({ sanitize: true }));
+add(await testNative({ sanitize: 'address,undefined' }));
+add(await testNative({ sanitize: 'thread' }));
 
 for (const isa of lowerIsaLevels()) await mochaWithIsa(isa);
 

@@ -49,7 +49,8 @@ function innermostLoops(instructions: readonly Instruction[]): string[][] {
     .map(({ to, from }) => instructions.slice(to, from + 1).map(({ text }) => text));
 }
 
-const spills = (loop: readonly string[]) => loop.filter((text) => /\(%rsp|\(%rbp/.test(text) && /%[xyz]mm/.test(text));
+/** Stores of a vector into the stack frame: a sum that was pushed out of its register. Loads may be of constants. */
+const spills = (loop: readonly string[]) => loop.filter((text) => /%[yz]mm\d+,-?(0x)?[0-9a-f]*\(%r[sb]p\)$/.test(text));
 
 describe('inner loops of the kernels', function () {
   this.timeout(60_000);
@@ -60,7 +61,7 @@ describe('inner loops of the kernels', function () {
   });
 
   it('are found where they are looked for', () => {
-    const loop = ['10: vfmadd231ps %zmm1,%zmm2,%zmm3', '20: vmovaps %zmm3,0x40(%rsp)', '30: jne 10'];
+    const loop = ['10: vfmadd231ps %zmm1,%zmm2,%zmm3', '20: vmovaps %zmm3,-0x40(%rsp)', '30: jne 10'];
     const instructions = loop.map((line) => {
       const [address, text] = line.split(': ') as [string, string];
       return { address: Number.parseInt(address, 16), text };

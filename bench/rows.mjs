@@ -39,20 +39,22 @@ function gemmF32() {
     if (n !== 4096) return null;
     return m === 16 ? [1.25, 1.1] : m === 128 ? [1.05, 1] : [1, 1];
   };
-  /** @type {(kernel: string, m: number, layer: { n: number, k: number }, ta: 0 | 1, tb: 0 | 1) => Row} */
-  const product = (kernel, m, { n, k }, ta, tb) => ({
+  /** @type {(kernel: string, m: number, layer: { n: number, k: number }, ta: 0 | 1, tb: 0 | 1, packed: 0 | 1) => Row} */
+  const product = (kernel, m, { n, k }, ta, tb, packed) => ({
     kernel,
     shape: shapeOf(m, n, k),
-    job: `gemm_f32:m=${m},n=${n},k=${k},ta=${ta},tb=${tb}`,
+    job: `gemm_f32:m=${m},n=${n},k=${k},ta=${ta},tb=${tb},packed=${packed}`,
     quick: n === 1024 && m <= 128,
     measure: 'ratio',
-    target: tb === 1 ? target(m, { n }) : null,
+    target: packed === 1 ? target(m, { n }) : null,
   });
   return [
-    ...LAYERS.flatMap((layer) => BATCHES.map((m) => product('gemm f32', m, layer, 0, 1))),
-    product('gemm f32, gradient of x', 128, SQUARE_1024, 0, 0),
+    ...LAYERS.flatMap((layer) => BATCHES.map((m) => product('gemm f32', m, layer, 0, 1, 1))),
+    // A weight under training changes with every step: it is read as it lies.
+    product('gemm f32, weight in training', 128, SQUARE_1024, 0, 1, 0),
+    product('gemm f32, gradient of x', 128, SQUARE_1024, 0, 0, 0),
     // The sum runs over the batch: [n, k] = dyᵀ [n, 128] · x [128, k].
-    product('gemm f32, gradient of w', 1024, { n: 1024, k: 128 }, 1, 0),
+    product('gemm f32, gradient of w', 1024, { n: 1024, k: 128 }, 1, 0, 0),
   ];
 }
 

@@ -98,6 +98,8 @@ type Affine = [scales: T, zeroPoints: Optional, biases: Optional, codeMin: numbe
 type Csr = [rowOffsets: T, columns: T, values: T, cols: number];
 /** `tersor_packed_csr`, in argument order. */
 type PackedCsr = [packed: T, rows: number, cols: number];
+/** `tersor_packed`, in argument order. */
+type PackedDense = [panels: T, rows: number, cols: number];
 /** `tersor_quantized`, in argument order. */
 type PackedWeight = [packed: T, rows: number, cols: number, bits: number, groupSize: number, hasOffsets: boolean];
 /** `tersor_int8_epilogue`, in argument order. */
@@ -113,6 +115,8 @@ export interface NativeOperations {
   randomUniform(seed: bigint, offset: bigint, low: number, high: number, y: T): void;
   randomNormal(seed: bigint, offset: bigint, mean: number, deviation: number, y: T): void;
   gemm(a: T, transposeA: boolean, b: T, transposeB: boolean, ...rest: [...Epilogue, accumulate: boolean, c: T]): void;
+  packGemm(w: T, panels: T): void;
+  gemmPacked(x: T, ...rest: [...PackedDense, ...Epilogue, y: T]): void;
   gemmInt8(x: T, w: T, ...rest: [...Int8Epilogue, y: T]): void;
   gemmQuantized(x: T, ...rest: [...PackedWeight, ...Epilogue, y: T]): void;
   csrPackedBytes(...args: [...Csr, bytes: T]): void;
@@ -193,6 +197,8 @@ export interface NativeAddon extends NativeOperations {
   ): Promise<void>;
   createCancelToken(): CancelToken;
   cancel(token: CancelToken): void;
+  /** Elements of what `packGemm` writes on `device`; the dtype by its place in {@link DTYPES}. */
+  packedElements(rows: number, cols: number, dtype: number, device: string): number;
   /** Bytes of what `packQuantized` writes on `device`. */
   quantizedBytes(
     rows: number,

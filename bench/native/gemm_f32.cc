@@ -1,5 +1,5 @@
-// Dense f32 products as a linear layer needs them: x[m,k] * w[n,k]^T forward (ta=0, tb=1), dy * w for the gradient of
-// the input (0, 0) and dy^T * x for that of the weight (1, 0).
+// Dense f32 products as a linear layer needs them: x[m,k] * w[n,k]^T forward (ta=0, tb=1; packed=1 with the weight laid
+// out beforehand), dy * w for the gradient of the input (0, 0) and dy^T * x for that of the weight (1, 0).
 #include <memory>
 
 #include "benchmark.h"
@@ -11,8 +11,8 @@ namespace {
 
 struct Product {
   int64_t m, n, k;
-  bool ta, tb;
-  Operand a, b, c;
+  bool ta, tb, packed;
+  Operand a, b, c, panels;
 
   explicit Product(const Parameters& shape)
       : m(shape["m"]),
@@ -20,11 +20,14 @@ struct Product {
         k(shape["k"]),
         ta(shape["ta"] != 0),
         tb(shape["tb"] != 0),
+        packed(shape["packed"] != 0),
         a(TERSOR_F32, {ta ? k : m, ta ? m : k}),
         b(TERSOR_F32, {tb ? n : k, tb ? k : n}),
-        c(TERSOR_F32, {m, n}) {
+        c(TERSOR_F32, {m, n}),
+        panels(TERSOR_F32, {packed ? tersor_cpu_backend()->packed_elements(n, k, TERSOR_F32) : 0}) {
     a.fill<float>(1, -1000, 1000, 1000);
     b.fill<float>(2, -1000, 1000, 1000);
+    if (packed) call(tersor_cpu_backend()->pack_gemm, b, panels);
   }
 };
 
@@ -36,7 +39,9 @@ Benchmark gemm_f32(const Parameters& shape) {
   benchmark.arithmetic = Arithmetic::f32;
   benchmark.operations = 2.0 * static_cast<double>(p->m * p->n * p->k);
   benchmark.bytes = static_cast<double>(p->a.bytes() + p->b.bytes() + p->c.bytes());
-  benchmark.ours = [p] {
+  const tersor_packed weight = {*p->panels, p->n, p->k};
+  benchmark.ours = [p, weight] {
+    if (p->packed) return call(tersor_cpu_backend()->gemm_packed, p->a, &weight, nullptr, p->c);
     call(tersor_cpu_backend()->gemm, p->a, p->ta, p->b, p->tb, nullptr, 0, p->c);
   };
   // With the left operand transposed both are activations or gradients, which nobody can lay out beforehand.

@@ -1,8 +1,11 @@
 import { gather, type LinearOptions, linear } from '../autograd';
+import { isTracked } from '../autograd/tape';
 import { TersorError } from '../errors';
 import { native } from '../native';
 import { empty, keep, type Tensor, tidy } from '../tensor';
 import { assertFinite, type BlobReader, readTensor, toBlob } from './blob';
+import type { Product } from './integer';
+import { panelProduct, repaysPacking } from './panels';
 import { TrainableMatrix } from './trainable';
 import type { StoredWeight, Weight } from './weight';
 
@@ -11,6 +14,8 @@ export class Dense implements Weight {
   readonly kind = 'dense';
   readonly representation = 'f32';
   private readonly values: Tensor;
+  /** Made by the first product: a table that is only gathered from never pays for it. */
+  private packed: Product | null = null;
 
   /**
    * @param values f32; the weight takes it over and frees it in `dispose`
@@ -28,8 +33,14 @@ export class Dense implements Weight {
     return this.values.shape;
   }
 
-  matmul(x: Tensor, options?: LinearOptions): Tensor {
-    return linear(x, this.values, options);
+  matmul(x: Tensor, options: LinearOptions = {}): Tensor {
+    const { bias = null, residual = null } = options;
+    if ([x, this.values, bias, residual].some(isTracked) || !repaysPacking(this.shape)) {
+      return linear(x, this.values, options);
+    }
+    this.packed ??= tidy(() => panelProduct(this.values));
+    const { packed } = this;
+    return tidy(() => packed.multiply(x, options));
   }
 
   gather(ids: Tensor): Tensor {
@@ -66,6 +77,7 @@ export class Dense implements Weight {
 
   dispose(): void {
     this.values.dispose();
+    this.packed?.dispose();
   }
 
   /** @throws ERR_TERSOR_DTYPE for a dtype that is neither f32, f16 nor bf16; ERR_TERSOR_NOT_FINITE */

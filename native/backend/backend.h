@@ -94,6 +94,12 @@ typedef struct tersor_affine {
   int64_t group_size;                // columns per group; >= cols means one group
 } tersor_affine;
 
+// A dense weight [rows, cols] as pack_gemm lays it out for this backend.
+typedef struct tersor_packed {
+  tersor_tensor panels;  // f32 [packed_elements(rows, cols, dtype)]
+  int64_t rows, cols;
+} tersor_packed;
+
 // A quantized weight [rows, cols] as pack_quantized lays it out for this backend.
 typedef struct tersor_quantized {
   tersor_tensor packed;  // u8 [quantized_bytes(rows, cols, bits, group_size, has_offsets)]
@@ -151,6 +157,13 @@ typedef struct tersor_backend {
   // epilogue(op(a) * op(b) + (accumulate ? c : 0)), f32. op transposes when the flag is set.
   tersor_status (*gemm)(tersor_context*, const tersor_tensor* a, int32_t transpose_a, const tersor_tensor* b,
                         int32_t transpose_b, const tersor_epilogue*, int32_t accumulate, const tersor_tensor* c);
+  // Elements of a packed weight.
+  int64_t (*packed_elements)(int64_t rows, int64_t cols, tersor_dtype dtype);
+  // Lays out w f32 [rows, cols].
+  tersor_status (*pack_gemm)(tersor_context*, const tersor_tensor* w, const tersor_tensor* panels);
+  // y[M,N] = epilogue(x[M,K] * w^T), f32.
+  tersor_status (*gemm_packed)(tersor_context*, const tersor_tensor* x, const tersor_packed* w, const tersor_epilogue*,
+                               const tersor_tensor* y);
   // y[M,N] f32 from x u8 [M,K] and w i8 [N,K].
   tersor_status (*gemm_int8)(tersor_context*, const tersor_tensor* x, const tersor_tensor* w,
                              const tersor_int8_epilogue*, const tersor_tensor* y);

@@ -95,6 +95,36 @@ auto gemm(Arguments& in) {
   };
 }
 
+auto pack_gemm(Arguments& in) {
+  const Operand w = in.input("w", kF32, 2);
+  const Operand panels = in.output("panels", kF32);
+  in.expect_shape(panels, {in.backend().packed_elements(w.dim(0), w.dim(1), panels.tensor().dtype)}, {w});
+  return [w = w.tensor(), panels = panels.tensor()](const tersor_backend& backend, tersor_context* context) {
+    return backend.pack_gemm(context, &w, &panels);
+  };
+}
+
+// tersor_packed, in argument order.
+tersor_packed read_packed(Arguments& in) {
+  const Operand panels = in.input("panels", kF32, 1);
+  const int64_t rows = in.integer("rows", 0, INT32_MAX), cols = in.integer("cols", 0, INT32_MAX);
+  in.expect_shape(panels, {in.backend().packed_elements(rows, cols, panels.tensor().dtype)});
+  return {panels.tensor(), rows, cols};
+}
+
+auto gemm_packed(Arguments& in) {
+  const Operand x = in.input("x", kF32, 2);
+  const tersor_packed w = read_packed(in);
+  in.expect_shape(x, {kAny, w.cols});
+  const Epilogue epilogue = read_epilogue(in, x.dim(0), w.rows);
+  const Operand y = in.output("y", kF32);
+  in.expect_shape(y, {x.dim(0), w.rows}, {x});
+  return [w, epilogue, x = x.tensor(), y = y.tensor()](const tersor_backend& backend, tersor_context* context) {
+    const tersor_epilogue view = epilogue.view();
+    return backend.gemm_packed(context, &x, &w, &view, &y);
+  };
+}
+
 auto gemm_int8(Arguments& in) {
   const Operand x = in.input("x", kU8, 2);
   const Operand w = in.input("w", kI8, 2);
@@ -196,6 +226,8 @@ auto svd(Arguments& in) {
 
 constexpr Operation kOperations[] = {
     operation<gemm>("gemm", 9),
+    operation<pack_gemm>("packGemm", 2),
+    operation<gemm_packed>("gemmPacked", 8),
     operation<gemm_int8>("gemmInt8", 10),
     operation<csr_packed_bytes>("csrPackedBytes", 5),
     operation<pack_csr>("packCsr", 5),

@@ -1,4 +1,8 @@
 // Host memory: allocation, copies, fill and casts.
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
+
 #include <cstdlib>
 #include <cstring>
 
@@ -14,6 +18,25 @@ namespace tersor::cpu {
 namespace {
 
 constexpr size_t kAlignment = 64;
+// From here on pages of 2 MiB are asked for: reading a weight from memory is up to twice as fast with fewer pages to
+// translate. Smaller buffers stay in pages that the translation caches hold.
+constexpr size_t kFewestBytesForHugePages = size_t{4} << 20;
+constexpr size_t kHugePage = size_t{2} << 20;
+
+// Null when there is no memory.
+void* aligned_memory(size_t bytes) {
+#if defined(__linux__)
+  if (bytes >= kFewestBytesForHugePages) {
+    void* data = nullptr;
+    if (posix_memalign(&data, kHugePage, bytes) != 0) return nullptr;
+    // Whole pages only, so that no memory is taken that was not asked for. A wish: a kernel may refuse it.
+    madvise(data, bytes / kHugePage * kHugePage, MADV_HUGEPAGE);
+    return data;
+  }
+#endif
+  const size_t rounded = bytes == 0 ? kAlignment : (bytes + kAlignment - 1) / kAlignment * kAlignment;
+  return std::aligned_alloc(kAlignment, rounded);
+}
 
 template <typename T>
 void fill_range(void* data, int64_t begin, int64_t end, double value) {
@@ -59,11 +82,7 @@ tersor_status allocate(tersor_context* context, size_t bytes, void** out) {
   for (const char* error : {isa_error(), thread_count_error()}) {
     if (*error != '\0') return fail(context, TERSOR_INVALID_ARGUMENT, "%s", error);
   }
-  void* data = nullptr;
-  if (bytes <= SIZE_MAX / 2) {
-    const size_t rounded = bytes == 0 ? kAlignment : (bytes + kAlignment - 1) / kAlignment * kAlignment;
-    data = std::aligned_alloc(kAlignment, rounded);
-  }
+  void* data = bytes <= SIZE_MAX / 2 ? aligned_memory(bytes) : nullptr;
   if (data == nullptr) return fail(context, TERSOR_OUT_OF_MEMORY, "expected %zu bytes of memory, got none", bytes);
   *out = data;
   return TERSOR_OK;

@@ -65,15 +65,25 @@ struct Reference {
   }
 };
 
-std::vector<float> run(GemmKernel* kernel, const Case& s, const Operands& x) {
+enum class Weight { as_it_is, packed };
+
+std::vector<float> run(GemmKernel* kernel, const Case& s, const Operands& x, Weight weight = Weight::as_it_is) {
   const Tensor a(TERSOR_F32, {s.m, s.k}, x.a), b(TERSOR_F32, {s.k, s.n}, x.b);
   const Tensor bias(TERSOR_F32, {s.n}, x.bias), c(TERSOR_F32, {s.m, s.n}, x.c);
+  const Tensor panels(TERSOR_F32, {weight == Weight::packed ? cpu::packed_elements(s.n, s.k, TERSOR_F32) : 0});
+  if (weight == Weight::packed) {
+    REQUIRE((s.transpose_b && !s.transpose_a && !s.accumulate));
+    const Tensor w(TERSOR_F32, {s.n, s.k}, x.b);
+    Context context;
+    REQUIRE(cpu::pack_gemm(&context, w, panels) == TERSOR_OK);
+  }
   const GemmArguments arguments = {
       .m = s.m,
       .n = s.n,
       .k = s.k,
       .a = {a.data<float>(), s.transpose_a ? 1 : s.k, s.transpose_a ? s.m : 1},
       .b = {b.data<float>(), s.transpose_b ? 1 : s.n, s.transpose_b ? s.k : 1},
+      .panels = weight == Weight::packed ? panels.data<float>() : nullptr,
       .c = c.data<float>(),
       .epilogue = {s.has_bias ? bias.data<float>() : nullptr, nullptr, s.relu ? TERSOR_RELU : TERSOR_IDENTITY, s.n},
       .accumulate = s.accumulate,
@@ -88,6 +98,9 @@ void check_every_kernel(const Case& s) {
   const Reference reference(s, operands);
   for_each_kernel(gemm_kernels, [&](const std::string& isa, GemmKernel* kernel) {
     check_close(isa + " " + s.name(), run(kernel, s, operands), reference.value, reference.tolerance);
+    if (!s.transpose_b || s.transpose_a || s.accumulate) return;
+    check_close(isa + " packed " + s.name(), run(kernel, s, operands, Weight::packed), reference.value,
+                reference.tolerance);
   });
 }
 
@@ -125,6 +138,7 @@ TEST_CASE("gemm beyond one block of rows, columns or depth") {
       check_every_kernel(with_flags(70, 2020, 11, mix));   // more columns
       check_every_kernel(with_flags(100, 20, 1100, mix));  // more depth
       check_every_kernel(with_flags(5, 7, 2060, mix));
+      check_every_kernel(with_flags(200, 100, 2060, mix));  // more passes over the packed rows
     }
   }
 }
@@ -148,6 +162,51 @@ TEST_CASE("gemm gives the same bits for any thread count") {
       });
     }
   }
+  for (const auto& [m, n, k] : {std::array<int64_t, 3>{600, 70, 700}, {40, 900, 530}, {1, 900, 5000}}) {
+    const Case s = with_flags(m, n, k, 14);
+    const Operands operands(s);
+    for_each_kernel(gemm_kernels, [&](const std::string& isa, GemmKernel* kernel) {
+      same_for_any_thread_count(isa + " packed " + s.name(), [&] { return run(kernel, s, operands, Weight::packed); });
+    });
+  }
+}
+
+TEST_CASE("gemm of random shapes") {
+  Random random(77);
+  for (int i = 0; i < 60; ++i) {
+    const int64_t m = random.integer(1, 40), n = random.integer(1, 200), k = random.integer(1, 900);
+    check_every_kernel(with_flags(m, n, k, static_cast<int>(random.integer(0, 31))));
+    check_every_kernel(with_flags(m, n, k, 2 + 4 * static_cast<int>(random.integer(0, 3))));
+  }
+}
+
+TEST_CASE("a packed weight: panels of 48 columns, or 32 or 16 at the end, k outside, zeros beyond the matrix") {
+  const auto at = [](int64_t row, int64_t column) { return static_cast<float>(1 + row * 10 + column); };
+  for (const int64_t rows : {1, 16, 17, 48, 49, 64, 80, 113}) {
+    const int64_t depth = 3;
+    std::vector<float> values, expected;
+    for (int64_t i = 0; i < rows * depth; ++i) values.push_back(at(i / depth, i % depth));
+    const int64_t vectors = (rows + 15) / 16;
+    // As many panels of three vectors as leave two or none for the rest, which is one or two panels.
+    std::vector<int64_t> widths;
+    for (int64_t left = vectors; left > 0;) {
+      const int64_t width = left == 1 || left == 2 ? left : left == 4 ? 2 : 3;
+      widths.push_back(width * 16);
+      left -= width;
+    }
+    int64_t first = 0;
+    for (const int64_t width : widths) {
+      for (int64_t p = 0; p < depth; ++p) {
+        for (int64_t j = first; j < first + width; ++j) expected.push_back(j < rows ? at(j, p) : 0);
+      }
+      first += width;
+    }
+    const Tensor w(TERSOR_F32, {rows, depth}, values);
+    const Tensor panels(TERSOR_F32, {cpu::packed_elements(rows, depth, TERSOR_F32)});
+    Context context;
+    CHECK(cpu::pack_gemm(&context, w, panels) == TERSOR_OK);
+    check_same_bits("rows " + std::to_string(rows), panels.values<float>(), expected);
+  }
 }
 
 TEST_CASE("gemm passes NaN and infinity on, through the activation too") {
@@ -159,7 +218,8 @@ TEST_CASE("gemm passes NaN and infinity on, through the activation too") {
     for (int64_t j = 0; j < s.n; ++j) operands.b[static_cast<size_t>(s.transpose_b ? j * s.k : j)] = 1;  // b[0][j]
     for_each_kernel(gemm_kernels, [&](const std::string& isa, GemmKernel* kernel) {
       INFO("kernel ", isa);
-      const std::vector<float> c = run(kernel, s, operands);
+      const bool packs = s.transpose_b && !s.transpose_a;
+      const std::vector<float> c = run(kernel, s, operands, packs ? Weight::packed : Weight::as_it_is);
       for (size_t i = 0; i < c.size(); ++i) {
         const size_t row = i / static_cast<size_t>(s.n);
         CAPTURE(i);

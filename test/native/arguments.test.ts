@@ -36,6 +36,7 @@ describe('native operations', () => {
       'run',
       'createCancelToken',
       'cancel',
+      'packedElements',
       'quantizedBytes',
       'threads',
       'setThreads',

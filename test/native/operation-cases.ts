@@ -121,6 +121,22 @@ export const CASES: OperationCase[] = [
     ],
     outputs: [8],
   },
+  { operation: 'packGemm', args: () => [f32([4, 3], 1, -2), zeros([16 * 3])], outputs: [1] },
+  {
+    operation: 'gemmPacked',
+    // 17 rows are a panel of 32 columns.
+    args: () => [
+      f32([2, 3], 1, 2, 3),
+      f32([32 * 3], 1, -2),
+      17,
+      3,
+      f32([17], 1),
+      Activation.relu,
+      f32([2, 17], 0.5),
+      zeros([2, 17]),
+    ],
+    outputs: [7],
+  },
   {
     operation: 'gemmInt8',
     args: () => [u8([4, 3], 1, 2, 200), i8([2, 3], 1, 0, 2), ...int8Epilogue(), zeros([4, 2])],

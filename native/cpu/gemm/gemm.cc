@@ -29,15 +29,23 @@ tersor_status gemm(tersor_context* context, const tersor_tensor* a, int32_t tran
       .k = transpose_a ? a->shape[0] : a_columns,
       .a = {data_of<const float>(a), transpose_a ? 1 : a_columns, transpose_a ? a_columns : 1},
       .b = {data_of<const float>(b), transpose_b ? 1 : b_columns, transpose_b ? b_columns : 1},
+      .panels = nullptr,
       .c = data_of<float>(c),
       .epilogue = make_epilogue(epilogue, c->shape[1]),
       .accumulate = accumulate != 0,
       .cancel = context->cancel,
   };
+  return run_gemm(gemm_kernels.best(), arguments, context, "gemm");
+}
+
+tersor_status run_gemm(GemmKernel* kernel, const GemmArguments& arguments, tersor_context* context,
+                       const char* operation) {
   if (arguments.m == 0 || arguments.n == 0) return TERSOR_OK;
-  const tersor_status status = gemm_kernels.best()(arguments);
+  const tersor_status status = kernel(arguments);
   if (status == TERSOR_CANCELLED) return cancelled(context);
-  if (status == TERSOR_OUT_OF_MEMORY) return fail(context, status, "expected memory for packing, got none, at gemm");
+  if (status == TERSOR_OUT_OF_MEMORY) {
+    return fail(context, status, "expected memory for packing, got none, at %s", operation);
+  }
   return status;
 }
 

@@ -1,4 +1,4 @@
-// f32 matrix product: the kernels behind the backend's `gemm`.
+// f32 matrix product: the kernels behind the backend's `gemm` and `gemm_packed`.
 #pragma once
 
 #include <cstdint>
@@ -19,6 +19,7 @@ struct StridedMatrix {
 struct GemmArguments {
   int64_t m, n, k;
   StridedMatrix a, b;
+  const float* panels;  // packed as in gemm_layout.h, in place of `b`, with a by rows and no accumulation; or null
   float* c;
   Epilogue epilogue;
   bool accumulate;
@@ -36,5 +37,9 @@ GemmKernel gemm_avx512;
 
 // Applies the epilogue in place to columns [column, column + columns) of rows [row, row + rows) of c.
 void gemm_finish(const GemmArguments& arguments, int64_t row, int64_t rows, int64_t column, int64_t columns);
+
+// Runs a kernel; on failure fills the context's message.
+tersor_status run_gemm(GemmKernel* kernel, const GemmArguments& arguments, tersor_context* context,
+                       const char* operation);
 
 }  // namespace tersor::cpu

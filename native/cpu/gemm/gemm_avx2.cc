@@ -34,9 +34,10 @@ constexpr int kTileRows = 6, kTileVectors = 2, kDotRows = 3;
 constexpr GemmTiles kTiles = {
     .tile_rows = kTileRows,
     .tile_columns = kTileVectors * Avx2::kWidth,
-    .multiply_panels = PanelTiles<Avx2, kTileRows, kTileVectors>::multiply,
+    .numbers_per_word = 1,
+    .multiply_tile = PanelTiles<Avx2, kTileRows, kTileVectors>::multiply,
     .pack_rows = pack_panel<kTileRows>,
-    .pack_columns = pack_panel<kTileVectors * Avx2::kWidth>,
+    .pack_columns = {pack_panel<16>, pack_panel<32>, pack_panel<48>},
     .multiply_dots = DotTiles<Avx2, kDotRows>::multiply,
 };
 

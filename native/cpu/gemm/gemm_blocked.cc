@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "core/thread_pool.h"
+#include "cpu/gemm/gemm_layout.h"
 
 namespace tersor::cpu {
 namespace {
@@ -15,17 +16,20 @@ constexpr int64_t kFloatsPerCacheLine = 16;
 // From this many rows on, packing a b whose rows are contiguous pays (fewer pages, no aliasing of cache sets).
 constexpr int64_t kFewestRowsForPacking = 96;
 
-constexpr int64_t kDepth = 512;         // k per block: a panel of b stays in L2, one of a in L1
-constexpr int64_t kDotDepth = 1024;     // k per block of dots: a tile's rows of a and b stay in L1
-constexpr int64_t kRowBlock = 1024;     // rows of a packed at a time
-constexpr int64_t kColumnBlock = 2016;  // columns of b packed at a time; a multiple of every tile_columns
+// Words of k per block. A multiple of 256 would put the tiles of a in the same cache sets.
+constexpr int64_t kDepth = 384;
+constexpr int64_t kDepthStep = 8;
+constexpr int64_t kDotDepth = 1024;         // k per block of dots: a tile's rows of a and b stay in L1
+constexpr int64_t kRowBlock = 512;          // rows of a packed at a time
+constexpr int64_t kPassWords = 256 * 1024;  // words of a packed at a time: they stay in L2
+constexpr int64_t kColumnBlock = 2016;      // columns of b packed at a time; a multiple of kPanelColumns
 
-// Multiply-adds per parallel chunk: some 20 us, twice what waking a thread costs.
-constexpr int64_t kProductsPerChunk = int64_t{1} << 20;
-constexpr int64_t kFloatsPerPackingChunk = int64_t{1} << 15;
-
-constexpr int64_t round_up(int64_t value, int64_t multiple) { return (value + multiple - 1) / multiple * multiple; }
-constexpr int64_t divide_up(int64_t value, int64_t by) { return (value + by - 1) / by; }
+// Multiply-adds per parallel chunk: some 25 us. Of a product with few rows, reading b takes as long as this many rows.
+constexpr int64_t kProductsPerChunk = int64_t{1} << 21;
+constexpr int64_t kFewRows = 8;
+// When there are fewer panels, their rows are divided among threads too.
+constexpr int64_t kFewPanels = 16;
+constexpr int64_t kWordsPerPackingChunk = int64_t{1} << 15;
 
 // Memory for packed panels that a thread keeps between calls: small products must not pay for an allocation.
 class Scratch {
@@ -57,7 +61,7 @@ int64_t even_block(int64_t total, int64_t most) { return divide_up(total, divide
 
 tersor_status multiply_by_dots(const GemmArguments& g, const GemmTiles& tiles) {
   const int64_t depth = even_block(g.k, kDotDepth);
-  const int64_t grain = std::max<int64_t>(8, kProductsPerChunk / (g.m * g.k) / 4 * 4);
+  const int64_t grain = std::max<int64_t>(8, kProductsPerChunk / (std::max(g.m, kFewRows) * g.k) / 4 * 4);
   const bool finished = parallel_for(g.cancel, g.n, grain, [&](int64_t begin, int64_t end) {
     for (int64_t p = 0; p < g.k; p += depth) {
       tiles.multiply_dots(std::min(depth, g.k - p), g.a.data + p, g.a.row_stride,
@@ -69,11 +73,15 @@ tersor_status multiply_by_dots(const GemmArguments& g, const GemmTiles& tiles) {
   return finished ? TERSOR_OK : TERSOR_CANCELLED;
 }
 
-// Packed panels of one operand, or the operand itself.
-struct Panels {
+// Where the words of b are: in panels over `depth` words of k, or (row_stride > 0) as rows of the matrix itself.
+struct PanelSource {
   const float* data;
-  int64_t panel_stride;  // from one panel to the next
-  int64_t k_stride;      // from one k to the next inside a panel
+  int64_t depth, row_stride;
+
+  const float* at(const Panel& panel, int64_t p) const {
+    return row_stride > 0 ? data + p * row_stride + panel.column : data + panel.column * depth + p * panel.width;
+  }
+  int64_t stride(const Panel& panel) const { return row_stride > 0 ? row_stride : panel.width; }
 };
 
 class PanelProduct {
@@ -81,88 +89,160 @@ class PanelProduct {
   PanelProduct(const GemmArguments& arguments, const GemmTiles& tiles)
       : g_(arguments),
         tiles_(tiles),
-        depth_(even_block(arguments.k, kDepth)),
-        row_block_(std::min(arguments.m, kRowBlock)),
-        column_block_(std::min(arguments.n, kColumnBlock)),
-        a_stride_(round_up(depth_ * tiles.tile_rows, 16) + kPanelSlack),
-        b_stride_(depth_ * tiles.tile_columns + kPanelSlack),
-        packs_b_(arguments.b.column_stride != 1 || arguments.m >= kFewestRowsForPacking) {}
+        words_(divide_up(arguments.k, tiles.numbers_per_word)),
+        packs_a_(arguments.m > 1 || arguments.a.column_stride != 1 || tiles.numbers_per_word != 1),
+        packs_b_(arguments.panels == nullptr &&
+                 (arguments.b.column_stride != 1 || arguments.m >= kFewestRowsForPacking)),
+        depth_(round_up(even_block(words_, kDepth), kDepthStep)),
+        row_block_(round_up(even_block(arguments.m, kRowBlock), tiles.tile_rows)),
+        column_block_(arguments.panels != nullptr ? arguments.n : std::min(arguments.n, kColumnBlock)),
+        tile_stride_(depth_ * tiles.tile_rows + kTileSlack),
+        // Panels that are made for this call are as deep as one block, so that they stay in a cache.
+        pass_(packs_b_ ? depth_ : std::max<int64_t>(1, kPassWords / (row_block_ * depth_)) * depth_) {}
 
   tersor_status run() {
-    const int64_t a_floats = divide_up(row_block_, tiles_.tile_rows) * a_stride_;
-    const int64_t b_floats = packs_b_ ? divide_up(column_block_, tiles_.tile_columns) * b_stride_ : 0;
-    a_panels_ = scratch.at_least(a_floats + b_floats);
-    if (a_panels_ == nullptr) return TERSOR_OUT_OF_MEMORY;
-    b_panels_ = a_panels_ + a_floats;
+    const int64_t pass_blocks = divide_up(std::min(pass_, words_), depth_);
+    const int64_t a_floats = packs_a_ ? row_block_ / tiles_.tile_rows * tile_stride_ * pass_blocks : 0;
+    const int64_t b_floats = packs_b_ ? round_up(column_block_, kPanelStep) * depth_ + kTileSlack : 0;
+    a_tiles_ = scratch.at_least(a_floats + b_floats);
+    if (a_tiles_ == nullptr && a_floats + b_floats > 0) return TERSOR_OUT_OF_MEMORY;
+    float* b_panels = a_tiles_ + a_floats;
     for (int64_t column = 0; column < g_.n; column += column_block_) {
-      for (int64_t p = 0; p < g_.k; p += depth_) {
-        if (!run_block(column, std::min(column_block_, g_.n - column), p, std::min(depth_, g_.k - p)))
-          return TERSOR_CANCELLED;
+      const int64_t columns = std::min(column_block_, g_.n - column);
+      for (int64_t p = 0; p < words_; p += pass_) {
+        const int64_t pass = std::min(pass_, words_ - p);
+        PanelSource b = {g_.panels, words_, 0};
+        if (packs_b_) {
+          if (!pack_columns(column, columns, p, pass, b_panels)) return TERSOR_CANCELLED;
+          b = {b_panels, pass, 0};
+        } else if (g_.panels == nullptr) {
+          b = {g_.b.data + p * g_.b.row_stride + column, 0, g_.b.row_stride};
+        }
+        for (int64_t row = 0; row < g_.m; row += row_block_) {
+          const int64_t rows = std::min(row_block_, g_.m - row);
+          if (packs_a_ && !pack_rows(row, rows, p, pass)) return TERSOR_CANCELLED;
+          if (!multiply(row, rows, column, columns, p, pass, b)) return TERSOR_CANCELLED;
+        }
       }
     }
     return TERSOR_OK;
   }
 
  private:
-  bool run_block(int64_t column, int64_t columns, int64_t p, int64_t depth) {
-    const float* b = g_.b.data + p * g_.b.row_stride + column * g_.b.column_stride;
-    Panels b_panels = {b, tiles_.tile_columns, g_.b.row_stride};
-    if (packs_b_) {
-      b_panels = {b_panels_, b_stride_, tiles_.tile_columns};
-      if (!pack(tiles_.pack_columns, tiles_.tile_columns, b, g_.b.column_stride, g_.b.row_stride, columns, depth,
-                b_panels_, b_stride_))
-        return false;
-    }
-    for (int64_t row = 0; row < g_.m; row += row_block_) {
-      const int64_t rows = std::min(row_block_, g_.m - row);
-      const float* a = g_.a.data + row * g_.a.row_stride + p * g_.a.column_stride;
-      if (!pack(tiles_.pack_rows, tiles_.tile_rows, a, g_.a.row_stride, g_.a.column_stride, rows, depth, a_panels_,
-                a_stride_))
-        return false;
-      if (!multiply(row, rows, column, columns, p, depth, b_panels)) return false;
-    }
-    return true;
+  // Numbers of k from word p on, of at most `words` words.
+  int64_t numbers(int64_t p, int64_t words) const {
+    return std::min(words * tiles_.numbers_per_word, g_.k - p * tiles_.numbers_per_word);
   }
 
-  bool pack(decltype(GemmTiles::pack_rows) pack_panel, int64_t width, const float* source, int64_t lane_stride,
-            int64_t k_stride, int64_t lanes, int64_t depth, float* panels, int64_t panel_stride) const {
-    const int64_t grain = std::max<int64_t>(1, kFloatsPerPackingChunk / (width * depth));
-    return parallel_for(g_.cancel, divide_up(lanes, width), grain, [&](int64_t begin, int64_t end) {
-      for (int64_t panel = begin; panel < end; ++panel) {
-        const int64_t lane = panel * width;
-        pack_panel(source + lane * lane_stride, lane_stride, k_stride, static_cast<int>(std::min(width, lanes - lane)),
-                   depth, panels + panel * panel_stride);
+  bool pack_columns(int64_t column, int64_t columns, int64_t p, int64_t depth, float* panels) const {
+    const PanelSequence sequence(columns);
+    const float* source = g_.b.data + p * g_.b.row_stride + column * g_.b.column_stride;
+    const int64_t grain = std::max<int64_t>(1, kWordsPerPackingChunk / (kPanelColumns * depth));
+    return parallel_for(g_.cancel, sequence.count(), grain, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) {
+        const Panel panel = sequence[i];
+        tiles_.pack_columns[panel.width / kPanelStep - 1](
+            source + panel.column * g_.b.column_stride, g_.b.column_stride, g_.b.row_stride,
+            static_cast<int>(std::min(panel.width, columns - panel.column)), depth, panels + panel.column * depth);
       }
     });
   }
 
-  // Tiles in the order panel of b, panel of a: the panel of b stays in cache while those of a go by.
-  bool multiply(int64_t row, int64_t rows, int64_t column, int64_t columns, int64_t p, int64_t depth,
-                const Panels& b) const {
-    const int64_t tile_rows = tiles_.tile_rows, tile_columns = tiles_.tile_columns;
-    const int64_t row_tiles = divide_up(rows, tile_rows), column_tiles = divide_up(columns, tile_columns);
-    const int64_t grain = std::max<int64_t>(1, kProductsPerChunk / (tile_rows * tile_columns * depth));
-    const bool accumulate = g_.accumulate || p > 0;
-    const bool last = p + depth == g_.k;
-    return parallel_for(g_.cancel, row_tiles * column_tiles, grain, [&](int64_t begin, int64_t end) {
-      for (int64_t tile = begin; tile < end; ++tile) {
-        const int64_t row_tile = tile % row_tiles, column_tile = tile / row_tiles;
-        const int64_t i = row_tile * tile_rows, j = column_tile * tile_columns;
-        const int64_t tile_height = std::min(tile_rows, rows - i), tile_width = std::min(tile_columns, columns - j);
-        tiles_.multiply_panels(depth, a_panels_ + row_tile * a_stride_, b.data + column_tile * b.panel_stride,
-                               b.k_stride, g_.c + (row + i) * g_.n + column + j, g_.n, static_cast<int>(tile_height),
-                               static_cast<int>(tile_width), accumulate);
-        if (last) gemm_finish(g_, row + i, tile_height, column + j, tile_width);
+  // Block after block of k, and in a block tile after tile.
+  bool pack_rows(int64_t row, int64_t rows, int64_t p, int64_t pass) const {
+    const int64_t row_tiles = divide_up(rows, tiles_.tile_rows), blocks = divide_up(pass, depth_);
+    const int64_t grain = std::max<int64_t>(1, kWordsPerPackingChunk / tile_stride_);
+    return parallel_for(g_.cancel, row_tiles * blocks, grain, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) {
+        const int64_t tile_row = i % row_tiles * tiles_.tile_rows, q = i / row_tiles * depth_;
+        const float* source =
+            g_.a.data + (row + tile_row) * g_.a.row_stride + (p + q) * tiles_.numbers_per_word * g_.a.column_stride;
+        tiles_.pack_rows(source, g_.a.row_stride, g_.a.column_stride,
+                         static_cast<int>(std::min<int64_t>(tiles_.tile_rows, rows - tile_row)),
+                         numbers(p + q, std::min(depth_, pass - q)), a_tiles_ + i * tile_stride_);
       }
     });
+  }
+
+  // Each chunk is some panels of b, and their whole depth, by all rows or by a part of them.
+  bool multiply(int64_t row, int64_t rows, int64_t column, int64_t columns, int64_t p, int64_t pass,
+                const PanelSource& b) const {
+    const PanelSequence sequence(columns);
+    const int64_t panels = sequence.count(), row_tiles = divide_up(rows, tiles_.tile_rows);
+    const int64_t products = std::max(rows, kFewRows) * kPanelColumns * pass;
+    const int64_t parts =
+        panels >= kFewPanels ? 1 : std::clamp<int64_t>(products / kProductsPerChunk, 1, divide_up(kFewPanels, panels));
+    const int64_t part_tiles = divide_up(row_tiles, parts), row_parts = divide_up(row_tiles, part_tiles);
+    const int64_t grain = std::max<int64_t>(1, kProductsPerChunk * row_parts / products);
+    return parallel_for(g_.cancel, panels * row_parts, grain, [&](int64_t begin, int64_t end) {
+      const int64_t origin = g_.panels != nullptr ? p : 0;
+      const auto multiply_unit = [&](int64_t unit, int64_t q, const float* next) {
+        const int64_t first_tile = unit % row_parts * part_tiles;
+        const Panel panel = sequence[unit / row_parts];
+        multiply_panel(row, rows, column, columns, p, pass, q, b.at(panel, origin + q), b.stride(panel), panel,
+                       first_tile, std::min(part_tiles, row_tiles - first_tile), next);
+      };
+      if (rows == 1) {
+        // Nothing but b to read, and that as one stream, which the processor foresees by itself.
+        for (int64_t unit = begin; unit < end; ++unit) {
+          for (int64_t q = 0; q < pass; q += depth_) multiply_unit(unit, q, nullptr);
+        }
+        return;
+      }
+      for (int64_t q = 0; q < pass; q += depth_) {
+        for (int64_t unit = begin; unit < end; ++unit) {
+          const float* next = nullptr;
+          if (row_parts == 1 && b.row_stride == 0) {
+            if (unit + 1 < end) {
+              next = b.at(sequence[unit + 1], origin + q);
+            } else if (q + depth_ < pass) {
+              next = b.at(sequence[begin], origin + q + depth_);
+            } else if (unit + 1 < panels) {
+              next = b.at(sequence[unit + 1], origin);
+            }
+          }
+          multiply_unit(unit, q, next);
+        }
+      }
+    });
+  }
+
+  // Tiles [first_tile, first_tile + tiles) by one panel: the panel stays in cache while they go by.
+  void multiply_panel(int64_t row, int64_t rows, int64_t column, int64_t columns, int64_t p, int64_t pass, int64_t q,
+                      const float* b, int64_t b_stride, const Panel& panel, int64_t first_tile, int64_t tiles,
+                      const float* next) const {
+    const int64_t tile_rows = tiles_.tile_rows, row_tiles = divide_up(rows, tile_rows);
+    const int64_t depth = std::min(depth_, pass - q), width = std::min(panel.width, columns - panel.column);
+    const int64_t lines = next == nullptr ? 0 : divide_up(panel.width * depth, kFloatsPerCacheLine * tiles);
+    const bool last = p + q + depth == words_;
+    for (int64_t j = 0; j < width; j += tiles_.tile_columns) {
+      for (int64_t tile = first_tile; tile < first_tile + tiles; ++tile) {
+        const int64_t i = row + tile * tile_rows, height = std::min(tile_rows, rows - tile * tile_rows);
+        const TileOperands operands = {
+            .k = depth,
+            .a = packs_a_ ? a_tiles_ + (q / depth_ * row_tiles + tile) * tile_stride_ : g_.a.data + p + q,
+            .a_stride = packs_a_ ? tile_rows : 1,
+            .b = b + j,
+            .b_stride = b_stride,
+            .c = g_.c + i * g_.n + column + panel.column + j,
+            .c_stride = g_.n,
+            .accumulate = g_.accumulate || p + q > 0,
+            .next = next + (tile - first_tile) * lines * kFloatsPerCacheLine,
+            .next_lines = j == 0 ? lines : 0,
+        };
+        const int64_t tile_width = std::min<int64_t>(tiles_.tile_columns, width - j);
+        tiles_.multiply_tile(operands, static_cast<int>(height), static_cast<int>(tile_width));
+        if (last) gemm_finish(g_, i, height, column + panel.column + j, tile_width);
+      }
+    }
   }
 
   const GemmArguments& g_;
   const GemmTiles& tiles_;
-  const int64_t depth_, row_block_, column_block_, a_stride_, b_stride_;
-  const bool packs_b_;
-  float* a_panels_ = nullptr;
-  float* b_panels_ = nullptr;
+  const int64_t words_;
+  const bool packs_a_, packs_b_;
+  const int64_t depth_, row_block_, column_block_, tile_stride_, pass_;
+  float* a_tiles_ = nullptr;
 };
 
 void write_empty_sums(const GemmArguments& g) {
@@ -178,7 +258,7 @@ tersor_status gemm_blocked(const GemmArguments& g, const GemmTiles& tiles) {
     write_empty_sums(g);
     return TERSOR_OK;
   }
-  const bool along_k = g.a.column_stride == 1 && g.b.row_stride == 1;
+  const bool along_k = g.panels == nullptr && g.a.column_stride == 1 && g.b.row_stride == 1;
   const bool straddling = g.k % kFloatsPerCacheLine != 0;
   if (along_k && g.m <= (straddling ? kMostRowsForStraddlingDots : kMostRowsForDots)) return multiply_by_dots(g, tiles);
   return PanelProduct(g, tiles).run();

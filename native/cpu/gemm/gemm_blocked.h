@@ -1,10 +1,10 @@
-// The part of the fast f32 GEMM that is the same on every vector ISA: blocking for caches, packing, threads.
+// The part of the fast dense products that is the same on every vector ISA: blocking for caches, packing, threads.
 //
 // Two ways, chosen by shape alone:
 //  - dots: both operands lie along k and there are few rows, so tiles of dot products read them where they are;
-//  - panels (Goto & van de Geijn 2008): a is packed into panels of `tile_rows` rows and b into panels of `tile_columns`
-//  columns,
-//    both k-major; b stays where it is when its rows already are contiguous and too few rows of a would repay the copy.
+//  - panels (Goto & van de Geijn 2008): a is packed into tiles of `tile_rows` rows and b into panels (gemm_layout.h),
+//    both k-major. A weight is packed beforehand; another b stays where it is when its rows already are contiguous and
+//    too few rows of a would repay the copy.
 #pragma once
 
 #include <cstdint>
@@ -13,26 +13,40 @@
 
 namespace tersor::cpu {
 
-// What a vector ISA brings.
+// c[i][j] = (accumulate ? c : 0) + sum_p a[p * a_stride + i] * b[p * b_stride + j], of words as in gemm_layout.h.
+struct TileOperands {
+  int64_t k;
+  const float* a;
+  int64_t a_stride;
+  const float* b;
+  int64_t b_stride;
+  float* c;
+  int64_t c_stride;
+  bool accumulate;
+  // Cache lines to ask for meanwhile: what is read next.
+  const float* next;
+  int64_t next_lines;
+};
+
+// Packs lanes side by side, k outside: word p of lane l at panel[p * width + l], zero for lanes <= l < width and past
+// `k` numbers; one of the strides is 1. May write up to kTileSlack words past the panel.
+using PackTile = void(const float* source, int64_t lane_stride, int64_t k_stride, int lanes, int64_t k, float* panel);
+
+inline constexpr int64_t kTileSlack = 16;
+
+// What a vector ISA brings for one type of numbers.
 struct GemmTiles {
-  int tile_rows, tile_columns;  // of one register tile in panels
+  int tile_rows, tile_columns;  // of one register tile; panels are a multiple of tile_columns wide or narrower
+  int64_t numbers_per_word;     // 2 for bf16
 
-  // c[i][j] = (accumulate ? c : 0) + sum_p a[p * tile_rows + i] * b[p * ldb + j], i < rows <= tile_rows, j < columns <=
-  // tile_columns.
-  void (*multiply_panels)(int64_t k, const float* a, const float* b, int64_t ldb, float* c, int64_t ldc, int rows,
-                          int columns, bool accumulate);
+  void (*multiply_tile)(const TileOperands&, int rows, int columns);
+  PackTile* pack_rows;        // width tile_rows
+  PackTile* pack_columns[3];  // width 16, 32, 48
 
-  // panel[p * width + l] = source[l * lane_stride + p * k_stride], or 0 for lanes <= l < width; one of the strides
-  // is 1. May write up to kPanelSlack elements past the panel.
-  void (*pack_rows)(const float* source, int64_t lane_stride, int64_t k_stride, int lanes, int64_t k, float* panel);
-  void (*pack_columns)(const float* source, int64_t lane_stride, int64_t k_stride, int lanes, int64_t k, float* panel);
-
-  // c[i][j] = (accumulate ? c : 0) + sum_p a[i * lda + p] * b[j * ldb + p] for any rows and columns.
+  // c[i][j] = (accumulate ? c : 0) + sum_p a[i * lda + p] * b[j * ldb + p] for any rows and columns. Null for bf16.
   void (*multiply_dots)(int64_t k, const float* a, int64_t lda, const float* b, int64_t ldb, float* c, int64_t ldc,
                         int64_t rows, int64_t columns, bool accumulate);
 };
-
-inline constexpr int64_t kPanelSlack = 16;
 
 tersor_status gemm_blocked(const GemmArguments& arguments, const GemmTiles& tiles);
 

@@ -3,6 +3,7 @@
 
 #include "core/thread_pool.h"
 #include "cpu/gemm/gemm.h"
+#include "cpu/gemm/gemm_layout.h"
 
 namespace tersor::cpu {
 namespace {
@@ -42,14 +43,33 @@ void row_of_combinations(const GemmArguments& g, int64_t i) {
   }
 }
 
+void row_of_panels(const GemmArguments& g, int64_t i) {
+  const float* a = g.a.data + i * g.a.row_stride;
+  const PanelSequence sequence(g.n);
+  for (int64_t unit = 0; unit < sequence.count(); ++unit) {
+    const Panel panel = sequence[unit];
+    const float* b = g.panels + panel.column * g.k;
+    float sums[kPanelColumns] = {};
+    for (int64_t p = 0; p < g.k; ++p, b += panel.width) {
+      for (int64_t j = 0; j < panel.width; ++j) sums[j] += a[p] * b[j];
+    }
+    std::copy_n(sums, std::min(panel.width, g.n - panel.column), g.c + i * g.n + panel.column);
+  }
+}
+
+void row(const GemmArguments& g, int64_t i) {
+  if (g.panels != nullptr) return row_of_panels(g, i);
+  const bool dots = g.a.column_stride == 1 && g.b.row_stride == 1 && g.b.column_stride != 1;
+  return dots ? row_of_dots(g, i) : row_of_combinations(g, i);
+}
+
 }  // namespace
 
 tersor_status gemm_scalar(const GemmArguments& g) {
-  const bool dots = g.a.column_stride == 1 && g.b.row_stride == 1 && g.b.column_stride != 1;
   const int64_t grain = std::max<int64_t>(1, kProductsPerChunk / std::max<int64_t>(1, g.n * g.k));
   const bool finished = parallel_for(g.cancel, g.m, grain, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
-      dots ? row_of_dots(g, i) : row_of_combinations(g, i);
+      row(g, i);
       gemm_finish(g, i, 1, 0, g.n);
     }
   });

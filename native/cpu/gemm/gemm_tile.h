@@ -9,22 +9,29 @@
 
 #include <cstdint>
 
+#include "cpu/gemm/gemm_blocked.h"
+
 namespace tersor::cpu {
 namespace {
 
 // One tile of kRows x (kVectors * width) products over panels; the last vector covers only the columns of `mask` when
-// kMasked.
-template <typename Vector, int kTileRows, int kRows, int kVectors, bool kMasked>
-void panel_tile(int64_t k, const float* a, const float* b, int64_t ldb, float* c, int64_t ldc,
-                typename Vector::Mask mask, bool accumulate) {
+// kMasked. While there is something to ask for, each step asks for kLines cache lines. Every sum runs over k in order
+// whatever the tile, so that a row's bits do not depend on the rows beside it.
+template <typename Vector, int kRows, int kVectors, bool kMasked, int kLines>
+void panel_tile(const TileOperands& t, typename Vector::Mask mask) {
   using Register = typename Vector::Register;
   Register sums[kRows][kVectors];
 #pragma GCC unroll 16
   for (int i = 0; i < kRows; ++i) {
 #pragma GCC unroll 4
-    for (int v = 0; v < kVectors; ++v) sums[i][v] = Vector::zero();
+    for (int v = 0; v < kVectors; ++v) {
+      sums[i][v] = Vector::zero();
+      _mm_prefetch(t.c + i * t.c_stride + v * Vector::kWidth, _MM_HINT_T0);
+    }
   }
-  for (int64_t p = 0; p < k; ++p) {
+  const float *a = t.a, *b = t.b, *next = t.next;
+  const int64_t a_stride = t.a_stride, b_stride = t.b_stride;
+  const auto step = [&]() __attribute__((always_inline)) {
     Register columns[kVectors];
 #pragma GCC unroll 4
     for (int v = 0; v < kVectors; ++v) {
@@ -37,20 +44,30 @@ void panel_tile(int64_t k, const float* a, const float* b, int64_t ldb, float* c
 #pragma GCC unroll 4
       for (int v = 0; v < kVectors; ++v) sums[i][v] = Vector::multiply_add(factor, columns[v], sums[i][v]);
     }
-    a += kTileRows;
-    b += ldb;
+    a += a_stride;
+    b += b_stride;
+  };
+  int64_t p = 0;
+  const int64_t asking = (t.next_lines + kLines - 1) / kLines;
+  for (; p < t.k && p < asking; ++p) {
+#pragma GCC unroll 4
+    for (int line = 0; line < kLines; ++line) _mm_prefetch(next + line * 16, _MM_HINT_T1);  // more than L1 holds
+    next += kLines * 16;
+    step();
   }
+  for (; p < t.k; ++p) step();
 #pragma GCC unroll 16
   for (int i = 0; i < kRows; ++i) {
 #pragma GCC unroll 4
     for (int v = 0; v < kVectors; ++v) {
-      float* out = c + i * ldc + v * Vector::kWidth;
+      Register sum = sums[i][v];
+      float* out = t.c + i * t.c_stride + v * Vector::kWidth;
       if (kMasked && v == kVectors - 1) {
-        if (accumulate) sums[i][v] = Vector::add(Vector::load(out, mask), sums[i][v]);
-        Vector::store(out, sums[i][v], mask);
+        if (t.accumulate) sum = Vector::add(Vector::load(out, mask), sum);
+        Vector::store(out, sum, mask);
       } else {
-        if (accumulate) sums[i][v] = Vector::add(Vector::load(out), sums[i][v]);
-        Vector::store(out, sums[i][v]);
+        if (t.accumulate) sum = Vector::add(Vector::load(out), sum);
+        Vector::store(out, sum);
       }
     }
   }
@@ -59,34 +76,33 @@ void panel_tile(int64_t k, const float* a, const float* b, int64_t ldb, float* c
 // Picks the instance for the tile's true height and width.
 template <typename Vector, int kTileRows, int kVectors>
 struct PanelTiles {
-  static void multiply(int64_t k, const float* a, const float* b, int64_t ldb, float* c, int64_t ldc, int rows,
-                       int columns, bool accumulate) {
-    by_rows<kTileRows>(k, a, b, ldb, c, ldc, rows, columns, accumulate);
+  static void multiply(const TileOperands& operands, int rows, int columns) {
+    by_rows<kTileRows>(operands, rows, columns);
   }
 
  private:
   template <int kRows>
-  static void by_rows(int64_t k, const float* a, const float* b, int64_t ldb, float* c, int64_t ldc, int rows,
-                      int columns, bool accumulate) {
+  static void by_rows(const TileOperands& operands, int rows, int columns) {
     if constexpr (kRows > 1) {
-      if (rows < kRows) return by_rows<kRows - 1>(k, a, b, ldb, c, ldc, rows, columns, accumulate);
+      if (rows < kRows) return by_rows<kRows - 1>(operands, rows, columns);
     }
-    by_vectors<kRows, kVectors>(k, a, b, ldb, c, ldc, columns, accumulate);
+    by_vectors<kRows, kVectors>(operands, columns);
   }
 
   template <int kRows, int kCount>
-  static void by_vectors(int64_t k, const float* a, const float* b, int64_t ldb, float* c, int64_t ldc, int columns,
-                         bool accumulate) {
+  static void by_vectors(const TileOperands& operands, int columns) {
     if constexpr (kCount > 1) {
-      if (columns <= (kCount - 1) * Vector::kWidth) {
-        return by_vectors<kRows, kCount - 1>(k, a, b, ldb, c, ldc, columns, accumulate);
-      }
+      if (columns <= (kCount - 1) * Vector::kWidth) return by_vectors<kRows, kCount - 1>(operands, columns);
     }
     const auto mask = Vector::mask(columns - (kCount - 1) * Vector::kWidth);
-    if (columns == kCount * Vector::kWidth) {
-      panel_tile<Vector, kTileRows, kRows, kCount, false>(k, a, b, ldb, c, ldc, mask, accumulate);
+    if (columns != kCount * Vector::kWidth) {
+      panel_tile<Vector, kRows, kCount, true, 1>(operands, mask);
+    } else if (operands.next_lines > 2 * operands.k) {
+      panel_tile<Vector, kRows, kCount, false, 3>(operands, mask);
+    } else if (operands.next_lines > operands.k) {
+      panel_tile<Vector, kRows, kCount, false, 2>(operands, mask);
     } else {
-      panel_tile<Vector, kTileRows, kRows, kCount, true>(k, a, b, ldb, c, ldc, mask, accumulate);
+      panel_tile<Vector, kRows, kCount, false, 1>(operands, mask);
     }
   }
 };

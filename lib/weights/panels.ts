@@ -1,0 +1,38 @@
+import { epilogueArguments } from '../autograd';
+import { DTYPES, native } from '../native';
+import { empty, keep, type Tensor } from '../tensor';
+import type { Product } from './integer';
+
+/** Smaller matrices stay in a core's cache, where the kernels read them as they are just as fast. */
+const FEWEST_ELEMENTS = 2 ** 17;
+
+/** Fewer rows would leave most of a panel empty. */
+const FEWEST_ROWS = 32;
+
+/** Whether products with a matrix of numbers are faster when it has been copied once into the order in which they read it. */
+export function repaysPacking([rows = 0, columns = 0, ...others]: readonly number[]): boolean {
+  return others.length === 0 && rows >= FEWEST_ROWS && rows * columns >= FEWEST_ELEMENTS;
+}
+
+/**
+ * Multiplies by a matrix that is copied once into the order in which the device's kernels read it.
+ *
+ * @param values f32 [rows, columns]; stays the caller's
+ */
+export function panelProduct(values: Tensor): Product {
+  const [rows, columns] = values.shape as readonly [number, number];
+  const elements = native.packedElements(rows, columns, DTYPES.indexOf('f32'), values.device);
+  const panels = empty([elements], 'f32', values.device);
+  native.packGemm(values.handle, panels.handle);
+  keep(panels);
+  return {
+    multiply(x, options) {
+      const y = empty([x.shape[0] ?? 0, rows]);
+      native.gemmPacked(x.handle, panels.handle, rows, columns, ...epilogueArguments(options), y.handle);
+      return y;
+    },
+    dispose() {
+      panels.dispose();
+    },
+  };
+}

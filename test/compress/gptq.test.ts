@@ -157,7 +157,7 @@ describe('inputMoments', () => {
     const seen: number[][] = [];
     for (const model of [exact, rounded]) {
       const moments = await inputMoments(model, ['layers.1.weight'], classificationTask(data));
-      seen.push([...(moments.get('layers.1.weight') as Tensor).toArray()]);
+      seen.push([...((moments.get('layers.1.weight') as Tensor).toArray() as Float32Array)]);
       for (const each of [...moments.values(), model]) each.dispose();
     }
     expect(seen[0]).not.to.deep.equal(seen[1]);

@@ -33,7 +33,7 @@ export async function buildNative() {
  * @property {number} [peerUs]
  * @property {number} [ratio]
  * @property {number} [shareOfLimit]
- * @property {'arithmetic' | 'memory'} [limit]
+ * @property {'arithmetic' | 'memory' | 'random rows'} [limit]
  * @property {string} [busy]
  * @property {boolean} [late] there was no time for it
  */

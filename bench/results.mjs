@@ -21,6 +21,7 @@
  * @property {Record<string, number>} f32Gflops by instruction set
  * @property {Record<string, number>} int8Gops by instruction set
  * @property {{ bytes: number, gigabytesPerSecond: number }[]} memory by size of the buffer
+ * @property {{ bytes: number, millionsPerSecond: number }[]} randomRows by length of the row
  */
 
 /**
@@ -35,7 +36,7 @@
  * @property {number | null} shareOfLimit null where no limit applies, and on a busy machine
  * @property {number | null} target bound of the field `measure`
  * @property {import('./rows.mjs').Measure} measure
- * @property {'arithmetic' | 'memory' | null} limit the one that `shareOfLimit` is of
+ * @property {'arithmetic' | 'memory' | 'random rows' | null} limit the one that `shareOfLimit` is of
  * @property {string | null} note why something is null
  */
 

@@ -28,7 +28,16 @@ const LAYERS = [SQUARE_4096, SQUARE_1024, WIDE];
 const BATCHES = [1, 16, 128, 512];
 
 /** Every row, in the order of the table. @type {readonly Row[]} */
-export const ROWS = [...gemmF32(), ...gemmInt8(), ...matMulNBits(), ...csr(), ...svd(), ...gptq(), callOverhead()];
+export const ROWS = [
+  ...gemmF32(),
+  ...gemmInt8(),
+  ...matMulNBits(),
+  ...csr(),
+  ...svd(),
+  ...gptq(),
+  ...embeddingBag(),
+  callOverhead(),
+];
 
 /** @returns {Row[]} */
 function gemmF32() {
@@ -147,6 +156,22 @@ function gptq() {
     quick: n === 1024,
     measure: 'oursUs',
     target: [peer / 3, peer / 4],
+  }));
+}
+
+/** @returns {Row[]} */
+function embeddingBag() {
+  return [
+    { bits: 8, name: 'int8' },
+    { bits: 4, name: 'int4' },
+    { bits: 32, name: 'f32' },
+  ].map(({ bits, name }) => ({
+    kernel: `embedding bag ${name}`,
+    shape: '1M×64, 512 bags of 32',
+    job: `embedding_bag:rows=1000000,columns=64,bags=512,lookups=32,bits=${bits}`,
+    quick: bits === 8,
+    measure: 'shareOfLimit',
+    target: bits === 32 ? null : [0.8, 0.75],
   }));
 }
 

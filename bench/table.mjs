@@ -74,14 +74,17 @@ function time(microseconds) {
  */
 export function limitLines(limits) {
   return limits
-    .map(({ threads, f32Gflops, int8Gops, memory }) => {
+    .map(({ threads, f32Gflops, int8Gops, memory, randomRows }) => {
       const rates = (/** @type {Record<string, number>} */ peaks) =>
         Object.entries(peaks)
           .map(([isa, rate]) => `${isa} ${rate.toFixed(0)}`)
           .join(', ');
       const speeds = memory.map((speed) => `${size(speed.bytes)} ${speed.gigabytesPerSecond.toFixed(0)}`).join(', ');
+      const rows = randomRows
+        .map(({ bytes, millionsPerSecond }) => `${bytes} bytes ${millionsPerSecond.toFixed(0)}`)
+        .join(', ');
       const int8 = Object.keys(int8Gops).length > 0 ? `; int8 Gop/s: ${rates(int8Gops)}` : '';
-      return `${threads === 1 ? '1 thread' : `${threads} threads`}: f32 Gflop/s: ${rates(f32Gflops)}${int8}; reads, GB/s: ${speeds}\n`;
+      return `${threads === 1 ? '1 thread' : `${threads} threads`}: f32 Gflop/s: ${rates(f32Gflops)}${int8}; reads, GB/s: ${speeds}; random rows, millions/s: ${rows}\n`;
     })
     .join('');
 }

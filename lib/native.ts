@@ -58,6 +58,12 @@ export const enum CodeScales {
   symmetric = 1,
   asymmetric = 2,
 }
+/** Order of `tersor_bag_mode`. */
+export const enum BagMode {
+  sum = 0,
+  mean = 1,
+  max = 2,
+}
 
 /** One entry of {@link NativeAddon.kernels}. */
 export interface KernelInfo {
@@ -102,6 +108,8 @@ type PackedCsr = [packed: T, rows: number, cols: number];
 type PackedDense = [panels: T, rows: number, cols: number];
 /** `tersor_quantized`, in argument order. */
 type PackedWeight = [packed: T, rows: number, cols: number, bits: number, groupSize: number, hasOffsets: boolean];
+/** `tersor_bags`, in argument order. */
+export type BagArguments = [ids: T, offsets: T, weights: Optional, includeLastOffset: boolean, mode: BagMode];
 /** `tersor_int8_epilogue`, in argument order. */
 export type Int8Epilogue = [inputScale: number, inputZeroPoint: number, scales: T, rowSums: T, ...after: Epilogue];
 /** `tersor_epilogue`, in argument order. */
@@ -134,7 +142,10 @@ export interface NativeOperations {
   distillation(student: T, teacher: T, temperature: number, loss: T, gradient: Optional): void;
   gather(table: T, ids: T, y: T): void;
   scatterAdd(rows: T, ids: T, table: T): void;
+  embeddingBag(rows: T, columns: number, bits: number, ...rest: [...BagArguments, y: T]): void;
+  embeddingBagGradient(table: T, ...rest: [...BagArguments, bagGradient: T, unique: T, rows: T, uniqueCount: T]): void;
   quantize(x: T, ...rest: [...Affine, codes: T]): void;
+  fuseRows(codes: T, ...rest: [...Affine, bits: number, rows: T]): void;
   dequantize(codes: T, ...rest: [...Affine, ids: Optional, y: T]): void;
   packQuantized(codes: T, ...rest: [...Affine, packed: T]): void;
   fakeQuantize(x: T, ...rest: [...Affine, y: T]): void;

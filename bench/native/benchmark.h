@@ -15,8 +15,10 @@ struct Benchmark {
   std::function<void()> peer;     // empty: none
   std::function<void()> compare;  // throws when the results differ; called after both ran; empty without a peer
   Arithmetic arithmetic = Arithmetic::f32;
-  double operations = 0;  // a multiply-add is two; 0: not known beforehand, and then no limit applies
-  double bytes = 0;       // read and written at least
+  double operations = 0;   // a multiply-add is two; 0: not known beforehand, and then no limit applies
+  double bytes = 0;        // read and written at least
+  double random_rows = 0;  // read at random places, `row_bytes` each; these are then the limit
+  int64_t row_bytes = 0;
 };
 
 // What stands after the family's name in a job such as "gemm_f32:m=16,n=1024,k=1024"; values are integers.
@@ -41,6 +43,7 @@ Benchmark csr_f32(const Parameters& shape);
 Benchmark csr_int8(const Parameters& shape);
 Benchmark svd_f32(const Parameters& shape);
 Benchmark gptq(const Parameters& shape);
+Benchmark embedding_bag(const Parameters& shape);
 
 // Throws std::invalid_argument for a family that does not exist.
 Benchmark make_benchmark(const Parameters& parameters);

@@ -12,8 +12,14 @@ using PeakLoop = int64_t(int64_t rounds);
 using StreamLoop = void(const void* data, int64_t bytes);
 inline constexpr int64_t kStreamStep = 512;
 
+// Reads every byte of rows of a table, each fetched `ahead` rows before, to the second-level cache when `to_l2`;
+// `row_bytes` is a multiple of 8.
+using RowsLoop = void(const void* table, int64_t row_bytes, const int32_t* ids, int64_t count, int64_t ahead,
+                      bool to_l2);
+
 PeakLoop f32_peak_scalar, f32_peak_avx2, f32_peak_avx512;
 PeakLoop int8_peak_avx2, int8_peak_avx512vnni;
 StreamLoop stream_scalar, stream_avx2, stream_avx512;
+RowsLoop rows_scalar, rows_avx2, rows_avx512;
 
 }  // namespace tersor::bench

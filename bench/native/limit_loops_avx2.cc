@@ -1,6 +1,9 @@
 #include <immintrin.h>
 
+#include <cstring>
+
 #include "limit_loops.h"
+#include "limit_rows.h"
 
 namespace tersor::bench {
 namespace {
@@ -44,6 +47,23 @@ void stream_avx2(const void* data, int64_t bytes) {
   }
 #pragma GCC unroll 8
   for (int i = 0; i < kStreams; ++i) asm volatile("" ::"x"(sums[i]));
+}
+
+void rows_avx2(const void* table, int64_t row_bytes, const int32_t* ids, int64_t count, int64_t ahead, bool to_l2) {
+  __m256i sum = {};
+  int64_t words = 0;
+  read_rows(table, row_bytes, ids, count, ahead, to_l2, [&](const char* row) {
+    int64_t at = 0;
+    for (; at + 32 <= row_bytes; at += 32) {
+      sum = _mm256_xor_si256(sum, _mm256_loadu_si256(reinterpret_cast<const __m256i*>(row + at)));
+    }
+    for (; at < row_bytes; at += 8) {
+      int64_t word;
+      std::memcpy(&word, row + at, sizeof word);
+      words ^= word;
+    }
+  });
+  asm volatile("" ::"x"(sum), "r"(words));
 }
 
 }  // namespace tersor::bench

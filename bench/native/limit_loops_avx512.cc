@@ -1,6 +1,7 @@
 #include <immintrin.h>
 
 #include "limit_loops.h"
+#include "limit_rows.h"
 
 namespace tersor::bench {
 
@@ -26,6 +27,17 @@ void stream_avx512(const void* data, int64_t bytes) {
   }
 #pragma GCC unroll 8
   for (int i = 0; i < kStreams; ++i) asm volatile("" ::"v"(sums[i]));
+}
+
+void rows_avx512(const void* table, int64_t row_bytes, const int32_t* ids, int64_t count, int64_t ahead, bool to_l2) {
+  __m512i sums[2] = {};
+  read_rows(table, row_bytes, ids, count, ahead, to_l2, [&](const char* row) {
+    int64_t at = 0;
+    for (; at + 64 <= row_bytes; at += 64) sums[0] = _mm512_xor_si512(sums[0], _mm512_loadu_si512(row + at));
+    const auto rest = static_cast<__mmask8>((1u << ((row_bytes - at) / 8)) - 1);
+    sums[1] = _mm512_xor_si512(sums[1], _mm512_maskz_loadu_epi64(rest, row + at));
+  });
+  asm volatile("" ::"v"(sums[0]), "v"(sums[1]));
 }
 
 }  // namespace tersor::bench

@@ -2,6 +2,7 @@
 #include <cstring>
 
 #include "limit_loops.h"
+#include "limit_rows.h"
 
 namespace tersor::bench {
 namespace {
@@ -47,6 +48,18 @@ void stream_scalar(const void* data, int64_t bytes) {
     }
   }
   keep(sums);
+}
+
+void rows_scalar(const void* table, int64_t row_bytes, const int32_t* ids, int64_t count, int64_t ahead, bool to_l2) {
+  int64_t words = 0;
+  read_rows(table, row_bytes, ids, count, ahead, to_l2, [&](const char* row) {
+    for (int64_t at = 0; at < row_bytes; at += 8) {
+      int64_t word;
+      std::memcpy(&word, row + at, sizeof word);
+      words ^= word;
+    }
+  });
+  asm volatile("" ::"r"(words));
 }
 
 }  // namespace tersor::bench

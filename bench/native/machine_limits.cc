@@ -12,9 +12,11 @@
 #include <functional>
 #include <memory>
 #include <new>
+#include <random>
 #include <thread>
 
 #include "backend/kernels.h"
+#include "cpu/embedding/bag.h"
 #include "limit_loops.h"
 
 namespace tersor::bench {
@@ -32,6 +34,13 @@ const KernelList<StreamLoop> streams("stream", {
   {"stream_avx512", Isa::avx512, stream_avx512}, {"stream_avx2", Isa::avx2, stream_avx2},
 #endif
       {"stream_scalar", Isa::scalar, stream_scalar},
+});
+
+const KernelList<RowsLoop> random_rows("random rows", {
+#if TERSOR_X86
+  {"rows_avx512", Isa::avx512, rows_avx512}, {"rows_avx2", Isa::avx2, rows_avx2},
+#endif
+      {"rows_scalar", Isa::scalar, rows_scalar},
 });
 
 struct Int8Peak {
@@ -53,6 +62,8 @@ constexpr int kBursts = 20;
 constexpr int64_t kSmallestBuffer = int64_t{256} << 10, kLargestBuffer = int64_t{256} << 20;
 constexpr int64_t kBurstBytes = int64_t{64} << 20;
 constexpr size_t kHugePage = size_t{2} << 20;
+constexpr int64_t kRowsPerBurst = int64_t{1} << 15;
+constexpr int kRowBursts = 32;
 
 // Below this share of the peak measured at the start, or above its inverse, one of the two was disturbed.
 constexpr double kQuietShare = 0.9;
@@ -101,14 +112,36 @@ std::unique_ptr<char, Free> touched_buffer() {
   return buffer;
 }
 
-std::vector<MemorySpeed> memory_speeds(int threads) {
-  const std::unique_ptr<char, Free> buffer = touched_buffer();
+std::vector<RowSpeed> row_speeds(int threads, const char* buffer) {
+  // As many different look-ups as the table has rows, again and again: what fits in the last-level cache gets there.
+  std::vector<int32_t> ids(static_cast<size_t>(kRowsPerBurst * kRowBursts));
+  std::minstd_rand random(1);
+  for (int32_t& id : ids) id = static_cast<int32_t>(random() % kRandomRows);
+  std::vector<RowSpeed> speeds;
+  // 64 columns in 4 and 8 bits, with their parameters, and in f32.
+  for (const int64_t row_bytes : {40, 72, 256}) {
+    std::vector<int64_t> done(static_cast<size_t>(threads));
+    for (int thread = 0; thread < threads; ++thread) done[static_cast<size_t>(thread)] = thread;
+    const bool is_long = row_bytes > cpu::kLongRowBytes;
+    const std::vector<double> rates = burst_rates(threads, 6 * kRowBursts, [&](int thread) {
+      const int64_t burst = (done[static_cast<size_t>(thread)] += threads) % kRowBursts;
+      const int32_t* from = ids.data() + burst * kRowsPerBurst;
+      random_rows.best()(buffer, row_bytes, from, kRowsPerBurst, is_long ? cpu::kLongRowsAhead : cpu::kRowsAhead,
+                         is_long);
+      return static_cast<double>(kRowsPerBurst);
+    });
+    speeds.push_back({row_bytes, best_rate(rates)});
+  }
+  return speeds;
+}
+
+std::vector<MemorySpeed> memory_speeds(int threads, const char* buffer) {
   std::vector<MemorySpeed> speeds;
   for (int64_t bytes = kSmallestBuffer; bytes <= kLargestBuffer; bytes *= 4) {
     const int64_t share = bytes / threads / kStreamStep * kStreamStep;
     const int64_t passes = std::max<int64_t>(1, kBurstBytes / bytes);
     const std::vector<double> rates = burst_rates(threads, kBursts, [&](int thread) {
-      for (int64_t pass = 0; pass < passes; ++pass) streams.best()(buffer.get() + thread * share, share);
+      for (int64_t pass = 0; pass < passes; ++pass) streams.best()(buffer + thread * share, share);
       return static_cast<double>(share * passes);
     });
     speeds.push_back({bytes, best_rate(rates)});
@@ -119,7 +152,8 @@ std::vector<MemorySpeed> memory_speeds(int threads) {
 }  // namespace
 
 Limits measure_limits(int threads) {
-  Limits limits{.threads = threads, .f32 = {}, .int8 = {}, .f32_in_use = {}, .int8_in_use = {}, .memory = {}};
+  Limits limits{
+      .threads = threads, .f32 = {}, .int8 = {}, .f32_in_use = {}, .int8_in_use = {}, .memory = {}, .random_rows = {}};
   for (const Isa isa : {Isa::avx512, Isa::avx2, Isa::scalar}) {
     PeakLoop* loop = f32_peaks.at(isa);
     if (loop == nullptr) continue;
@@ -131,7 +165,9 @@ Limits measure_limits(int threads) {
     limits.int8.push_back({name_of(peak.isa), best_rate(peak_rates(peak.loop, threads))});
     if (!limits.int8_in_use && active_isas().has(peak.isa)) limits.int8_in_use = limits.int8.back().per_second;
   }
-  limits.memory = memory_speeds(threads);
+  const std::unique_ptr<char, Free> buffer = touched_buffer();
+  limits.memory = memory_speeds(threads, buffer.get());
+  limits.random_rows = row_speeds(threads, buffer.get());
   return limits;
 }
 
@@ -143,7 +179,14 @@ std::optional<Bound> bound(const Limits& limits, Arithmetic arithmetic, double o
     if (static_cast<double>(memory.bytes) <= bytes) speed = memory.per_second;
   }
   const double computing = operations / *peak, moving = bytes / speed;
-  return Bound{std::max(computing, moving), moving > computing};
+  return Bound{std::max(computing, moving), moving > computing ? "memory" : "arithmetic"};
+}
+
+std::optional<Bound> bound_by_rows(const Limits& limits, double rows, int64_t row_bytes) {
+  for (const RowSpeed& speed : limits.random_rows) {
+    if (speed.row_bytes == row_bytes) return Bound{rows / speed.per_second, "random rows"};
+  }
+  return std::nullopt;
 }
 
 std::string disturbance(const Limits& limits) {

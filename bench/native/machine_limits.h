@@ -23,11 +23,20 @@ struct MemorySpeed {
   double per_second;
 };
 
+// Reads of rows of so many bytes at random places of a table of kRandomRows rows, each fetched as long before its use
+// as embedding bags do it.
+struct RowSpeed {
+  int64_t row_bytes;
+  double per_second;  // rows
+};
+inline constexpr int64_t kRandomRows = 1'000'000;
+
 struct Limits {
   int threads;  // in all of what follows, all threads together
   std::vector<Peak> f32, int8;
   std::optional<double> f32_in_use, int8_in_use;  // of the instruction set that our kernels use
   std::vector<MemorySpeed> memory;                // smallest first
+  std::vector<RowSpeed> random_rows;              // shortest first
 };
 
 Limits measure_limits(int threads);
@@ -37,9 +46,12 @@ Limits measure_limits(int threads);
 // which is never slower than what the kernel can have.
 struct Bound {
   double seconds;
-  bool by_memory;
+  const char* by;  // "arithmetic", "memory" or "random rows"
 };
 std::optional<Bound> bound(const Limits& limits, Arithmetic arithmetic, double operations, double bytes);
+
+// The best time for reading `rows` random rows of `row_bytes`; none when that length was not measured.
+std::optional<Bound> bound_by_rows(const Limits& limits, double rows, int64_t row_bytes);
 
 // Why the machine was not quiet, judged by short bursts of arithmetic; empty when it was.
 std::string disturbance(const Limits& limits);

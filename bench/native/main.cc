@@ -116,8 +116,13 @@ void print_limits(const Limits& limits) {
     memory += (memory.empty() ? "{\"bytes\":" : ",{\"bytes\":") + std::to_string(speed.bytes) +
               ",\"gigabytesPerSecond\":" + number(speed.per_second / 1e9) + "}";
   }
+  std::string rows;
+  for (const RowSpeed& speed : limits.random_rows) {
+    rows += (rows.empty() ? "{\"bytes\":" : ",{\"bytes\":") + std::to_string(speed.row_bytes) +
+            ",\"millionsPerSecond\":" + number(speed.per_second / 1e6) + "}";
+  }
   print("{\"limits\":{\"threads\":" + std::to_string(limits.threads) + ",\"f32Gflops\":" + peaks(limits.f32) +
-        ",\"int8Gops\":" + peaks(limits.int8) + ",\"memory\":[" + memory + "]}}");
+        ",\"int8Gops\":" + peaks(limits.int8) + ",\"memory\":[" + memory + "],\"randomRows\":[" + rows + "]}}");
 }
 
 // Empty when the row may be compared.
@@ -148,7 +153,9 @@ void measure(const std::string& job, const Limits& limits, const Options& option
   if (benchmark.compare) benchmark.compare();
   const std::string busy = why_not_comparable(*comparison, before, disturbance(limits));
   const Timing& ours = comparison->ours;
-  const auto limit = bound(limits, benchmark.arithmetic, benchmark.operations, benchmark.bytes);
+  const auto limit = benchmark.random_rows > 0
+                         ? bound_by_rows(limits, benchmark.random_rows, benchmark.row_bytes)
+                         : bound(limits, benchmark.arithmetic, benchmark.operations, benchmark.bytes);
 
   std::string json = head + ",\"oursUs\":" + micro(ours.median);
   if (comparison->peer) {
@@ -157,8 +164,7 @@ void measure(const std::string& job, const Limits& limits, const Options& option
     if (busy.empty()) json += ",\"ratio\":" + number(peer.median / ours.median);
   }
   if (limit && busy.empty()) {
-    json += ",\"shareOfLimit\":" + number(limit->seconds / ours.median) +
-            ",\"limit\":" + (limit->by_memory ? "\"memory\"" : "\"arithmetic\"");
+    json += ",\"shareOfLimit\":" + number(limit->seconds / ours.median) + ",\"limit\":" + quoted(limit->by);
   }
   if (!busy.empty()) json += ",\"busy\":" + quoted(busy);
   print(json + "}}");

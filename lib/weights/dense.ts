@@ -1,4 +1,4 @@
-import { gather, type LinearOptions, linear } from '../autograd';
+import { type Bags, embeddingBag, gather, type LinearOptions, linear } from '../autograd';
 import { isTracked } from '../autograd/tape';
 import { TersorError } from '../errors';
 import { native } from '../native';
@@ -45,6 +45,10 @@ export class Dense implements Weight {
 
   gather(ids: Tensor): Tensor {
     return gather(this.values, ids);
+  }
+
+  bag(bags: Bags): Tensor {
+    return embeddingBag(this.values, bags);
   }
 
   dense(): Tensor {

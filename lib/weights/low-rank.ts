@@ -1,6 +1,7 @@
-import { type LinearOptions, matmul } from '../autograd';
+import { type Bags, type LinearOptions, matmul } from '../autograd';
 import { TersorError } from '../errors';
 import { type Tensor, tidy } from '../tensor';
+import { bagOfFactors } from './bag';
 import type { BlobReader } from './blob';
 import type { Descriptor, LowRankDescriptor } from './descriptor';
 import { served } from './served';
@@ -51,6 +52,10 @@ export class LowRank implements Weight {
 
   gather(ids: Tensor): Tensor {
     return tidy(() => matmul(this.left.gather(ids), this.right.dense()));
+  }
+
+  bag(bags: Bags): Tensor {
+    return tidy(() => bagOfFactors(this.left, this.right, bags));
   }
 
   dense(): Tensor {

@@ -1,6 +1,7 @@
-import { type LinearOptions, linear } from '../autograd';
+import { type Bags, type LinearOptions, linear } from '../autograd';
 import { native } from '../native';
 import { type Affine, affineArguments, empty, full, keep, type Tensor, tensor, tidy } from '../tensor';
+import { bagOfGathered, type FusedRows, fuseRows } from './bag';
 import { type BlobReader, corrupt, readArray, readScales, readTensor, toBlob } from './blob';
 import type { QuantizedDescriptor } from './descriptor';
 import type { InputQuantization } from './input';
@@ -38,6 +39,8 @@ export class Quantized implements Weight {
   private readonly integer: Product | null;
   /** Made by the first product: a table that is only gathered from never pays for it. */
   private packed: Product | null = null;
+  /** Made by the first bag. */
+  private fused: FusedRows | null = null;
 
   /** @throws ERR_TERSOR_UNSUPPORTED for quantized inputs with a scheme that the integer kernels do not take */
   constructor(parts: QuantizedParts) {
@@ -66,6 +69,12 @@ export class Quantized implements Weight {
     const y = empty([ids.size, this.shape[1]]);
     native.dequantize(this.parts.codes.handle, ...affineArguments(this.parts.affine), ids.handle, y.handle);
     return y;
+  }
+
+  bag(bags: Bags): Tensor {
+    if (this.parts.scheme.granularity === 'group') return tidy(() => bagOfGathered(this, bags));
+    this.fused ??= fuseRows(this.parts.codes, this.parts.affine);
+    return this.fused.bag(bags);
   }
 
   dense(): Tensor {
@@ -115,6 +124,7 @@ export class Quantized implements Weight {
     for (const part of tensorsOf(this.parts)) part.dispose();
     this.integer?.dispose();
     this.packed?.dispose();
+    this.fused?.dispose();
   }
 
   /** @throws ERR_TERSOR_CORRUPT_FILE when the blobs do not fit the descriptor */

@@ -1,7 +1,8 @@
-import { epilogueArguments, type LinearOptions } from '../autograd';
+import { type Bags, epilogueArguments, type LinearOptions } from '../autograd';
 import { TersorError } from '../errors';
 import { native } from '../native';
 import { empty, keep, type Tensor, tensor, tidy } from '../tensor';
+import { bagOfGathered } from './bag';
 import { packBits, unpackBits } from './bit-stream';
 import { assertFinite, type BlobReader, bytesBlob, readArray, readScales, toBlob } from './blob';
 import { type Csr, compressRows, denseRows, nonzerosOf, positionsOf, scaleValues, sumRows } from './csr';
@@ -101,6 +102,10 @@ export class Sparse implements Weight {
   gather(ids: Tensor): Tensor {
     const rows = rowIds(ids, this.shape[0]);
     return tensor(denseRows(this.csr(), rows), [rows.length, this.shape[1]]);
+  }
+
+  bag(bags: Bags): Tensor {
+    return tidy(() => bagOfGathered(this, bags));
   }
 
   dense(): Tensor {

@@ -1,7 +1,17 @@
-import { fakeQuantize, gather, type LinearOptions, linear, matmul, multiply } from '../autograd';
+import {
+  type Bags,
+  embeddingBag,
+  fakeQuantize,
+  gather,
+  type LinearOptions,
+  linear,
+  matmul,
+  multiply,
+} from '../autograd';
 import { TersorError } from '../errors';
 import { Binary, native } from '../native';
 import { keep, type Tensor } from '../tensor';
+import { bagOfFactors } from './bag';
 import { Dense } from './dense';
 import { InputObserver, type InputQuantization, type ObserverOptions } from './input';
 import { LowRank } from './low-rank';
@@ -50,6 +60,10 @@ export class TrainableMatrix implements TrainableWeight {
 
   gather(ids: Tensor): Tensor {
     return gather(this.dense(), ids);
+  }
+
+  bag(bags: Bags): Tensor {
+    return embeddingBag(this.dense(), bags);
   }
 
   dense(): Tensor {
@@ -189,6 +203,10 @@ export class TrainableLowRank implements TrainableWeight {
 
   gather(ids: Tensor): Tensor {
     return matmul(this.left.gather(ids), this.right.dense());
+  }
+
+  bag(bags: Bags): Tensor {
+    return bagOfFactors(this.left, this.right, bags);
   }
 
   dense(): Tensor {

@@ -1,4 +1,4 @@
-import type { LinearOptions } from '../autograd';
+import type { Bags, LinearOptions } from '../autograd';
 import { TersorError } from '../errors';
 import type { TensorEntry } from '../formats/safetensors';
 import type { Tensor } from '../tensor';
@@ -12,6 +12,8 @@ export interface LinearOperator {
   matmul(x: Tensor, options?: LinearOptions): Tensor;
   /** Rows of W: i32 [n] → f32 [n, in]. */
   gather(ids: Tensor): Tensor;
+  /** Sum, mean or maximum of rows of W for each bag of ids: f32 [bags, in]. */
+  bag(bags: Bags): Tensor;
   /** W as f32. A Dense weight and a trained one hand out a tensor that they own; the caller leaves freeing to `tidy`. */
   dense(): Tensor;
   /** Frees the native memory. */

@@ -122,6 +122,27 @@ typedef struct tersor_gptq_options {
   tersor_code_scales scales;
 } tersor_gptq_options;
 
+// An embedding table [R, columns]. Codes are unsigned and bit-packed from the start of a row, which ends in its scale and
+// its bias (f32): value = scale * code + bias, so that a look-up touches one place of memory (the fused rows of FBGEMM,
+// with both parameters in f32).
+typedef struct tersor_embedding {
+  tersor_tensor rows;  // f32 or f16 [R, columns], or u8 [R, bytes of the codes + 8]
+  int64_t columns;
+  int32_t bits;  // an element: 32 (f32), 16 (f16), or of a code: 8, 4 or 2
+} tersor_embedding;
+
+typedef enum tersor_bag_mode { TERSOR_BAG_SUM = 0, TERSOR_BAG_MEAN = 1, TERSOR_BAG_MAX = 2 } tersor_bag_mode;
+
+// Bags of look-ups: bag b holds ids [offsets[b], offsets[b + 1]); the last one ends with the ids, and so does not need
+// an offset of its own unless `include_last_offset`.
+typedef struct tersor_bags {
+  const tersor_tensor* ids;      // i32 [n]
+  const tersor_tensor* offsets;  // i32 or i64 [bags] or [bags + 1]: first 0, non-decreasing, at most n
+  const tersor_tensor* weights;  // f32 [n] or null; only with TERSOR_BAG_SUM
+  int32_t include_last_offset;   // 1: offsets are [bags + 1] and the last equals n
+  tersor_bag_mode mode;
+} tersor_bags;
+
 typedef struct tersor_adam_options {
   float learning_rate, beta1, beta2, epsilon;
   float weight_decay;       // added to the gradient (L2) unless decoupled
@@ -230,6 +251,20 @@ typedef struct tersor_backend {
   // table[ids[i]] += rows[i], in order of i for equal ids.
   tersor_status (*scatter_add)(tersor_context*, const tersor_tensor* rows, const tersor_tensor* ids,
                                const tersor_tensor* table);
+  // Codes i8, u8 or bit-packed [R, C] with one group a row (or one in all) as rows of a tersor_embedding of `bits` a
+  // code, at least as many as the codes have. A zero point becomes a bias of -scale * zero_point, rounded to f32.
+  tersor_status (*fuse_rows)(tersor_context*, const tersor_tensor* codes, const tersor_affine*, int32_t bits,
+                             const tersor_tensor* rows);
+  // y[bags, columns] f32: sum, mean or maximum of the rows of each bag; zeros for an empty bag. A NaN among them gives
+  // NaN.
+  tersor_status (*embedding_bag)(tersor_context*, const tersor_embedding* table, const tersor_bags*,
+                                 const tersor_tensor* y);
+  // The gradient of an f32 table [R, C] from that of its bags [bags, C], for the rows that were looked up: their ids,
+  // ascending, in the first unique_count[0] of unique i32 [n] and their gradients in as many rows of f32 [n, C]; the rest
+  // is 0. Look-ups of one row are added in their order; a maximum's gradient goes to the first look-up that has it.
+  tersor_status (*embedding_bag_gradient)(tersor_context*, const tersor_tensor* table, const tersor_bags*,
+                                          const tersor_tensor* bag_gradient, const tersor_tensor* unique,
+                                          const tersor_tensor* rows, const tersor_tensor* unique_count /* i32 [1] */);
 
   // --- quantization
   // --------------------------------------------------------------------------------------------------- Codes are i8,

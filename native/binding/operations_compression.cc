@@ -114,6 +114,25 @@ auto pack_quantized(Arguments& in) {
   };
 }
 
+auto fuse_rows(Arguments& in) {
+  const Operand codes = in.input("codes", kCodes, 2);
+  const Affine affine = read_affine(in, codes);
+  expect_codes_fit(in, affine, codes);
+  const int32_t code_bits = bits_of(codes.tensor().dtype);
+  const auto bits = static_cast<int32_t>(in.integer("bits", 2, 8));
+  if ((bits != 2 && bits != 4 && bits != 8) || bits < code_bits) {
+    in.fail(TERSOR_OUT_OF_RANGE, "expected 2, 4 or 8 bits, enough for codes of " + std::to_string(code_bits) +
+                                     ", got " + std::to_string(bits));
+  }
+  const Operand rows = in.output("rows", kU8);
+  if (codes.dim(1) == 0) in.fail(TERSOR_INVALID_SHAPE, "expected at least one column, got codes of [rows, 0]");
+  in.expect_shape(rows, {codes.dim(0), (codes.dim(1) * bits + 7) / 8 + 8}, {codes});
+  return [=, codes = codes.tensor(), rows = rows.tensor()](const tersor_backend& backend, tersor_context* context) {
+    const tersor_affine view = affine.view();
+    return backend.fuse_rows(context, &codes, &view, bits, &rows);
+  };
+}
+
 auto fake_quantize(Arguments& in) {
   const Operand x = in.input("x", kF32, 2);
   const Affine affine = read_affine(in, x);
@@ -217,6 +236,7 @@ constexpr Operation kOperations[] = {
     operation<quantize>("quantize", 8),
     operation<dequantize>("dequantize", 9),
     operation<pack_quantized>("packQuantized", 8),
+    operation<fuse_rows>("fuseRows", 9),
     operation<fake_quantize>("fakeQuantize", 8),
     operation<fake_quantize_gradient>("fakeQuantizeGradient", 9),
     operation<gptq>("gptq", 12),

@@ -75,28 +75,6 @@ auto softmax(Arguments& in) {
   };
 }
 
-auto gather(Arguments& in) {
-  const Operand table = in.input("table", kF32, 2);
-  const Operand ids = in.input("ids", kI32, 1);
-  const Operand y = in.output("y", kF32);
-  in.expect_shape(y, {ids.dim(0), table.dim(1)}, {table, ids});
-  return
-      [table = table.tensor(), ids = ids.tensor(), y = y.tensor()](
-          const tersor_backend& backend, tersor_context* context) { return backend.gather(context, &table, &ids, &y); };
-}
-
-auto scatter_add(Arguments& in) {
-  const Operand rows = in.input("rows", kF32, 2);
-  const Operand ids = in.input("ids", kI32);
-  const Operand table = in.update("table", kF32);
-  in.expect_shape(ids, {rows.dim(0)}, {rows});
-  in.expect_shape(table, {kAny, rows.dim(1)}, {rows});
-  return [rows = rows.tensor(), ids = ids.tensor(), table = table.tensor()](const tersor_backend& backend,
-                                                                            tersor_context* context) {
-    return backend.scatter_add(context, &rows, &ids, &table);
-  };
-}
-
 constexpr Operation kOperations[] = {
     operation<relu>("relu", 2),
     operation<scale>("scale", 3),
@@ -104,8 +82,6 @@ constexpr Operation kOperations[] = {
     operation<reduce>("reduce", 4),
     operation<copy_columns>("copyColumns", 5),
     operation<softmax>("softmax", 2),
-    operation<gather>("gather", 3),
-    operation<scatter_add>("scatterAdd", 3),
 };
 
 }  // namespace

@@ -51,6 +51,12 @@ tersor_status distillation(tersor_context*, const tersor_tensor* student, const 
 tersor_status gather(tersor_context*, const tersor_tensor* table, const tersor_tensor* ids, const tersor_tensor* y);
 tersor_status scatter_add(tersor_context*, const tersor_tensor* rows, const tersor_tensor* ids,
                           const tersor_tensor* table);
+tersor_status fuse_rows(tersor_context*, const tersor_tensor* codes, const tersor_affine*, int32_t bits,
+                        const tersor_tensor* rows);
+tersor_status embedding_bag(tersor_context*, const tersor_embedding* table, const tersor_bags*, const tersor_tensor* y);
+tersor_status embedding_bag_gradient(tersor_context*, const tersor_tensor* table, const tersor_bags*,
+                                     const tersor_tensor* bag_gradient, const tersor_tensor* unique,
+                                     const tersor_tensor* rows, const tersor_tensor* unique_count);
 tersor_status quantize(tersor_context*, const tersor_tensor* x, const tersor_affine*, const tersor_tensor* codes);
 tersor_status dequantize(tersor_context*, const tersor_tensor* codes, const tersor_affine*, const tersor_tensor* ids,
                          const tersor_tensor* y);

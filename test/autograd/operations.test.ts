@@ -4,6 +4,7 @@ import {
   concatColumns,
   crossEntropy,
   distillation,
+  embeddingBag,
   gather,
   linear,
   matmul,
@@ -49,6 +50,37 @@ const sizes: fc.Arbitrary<Sizes> = fc.record({
   p: fc.integer({ min: 1, max: 9 }),
   q: fc.integer({ min: 1, max: 9 }),
 });
+
+/** n look-ups in a table [p, q], in three bags of which the second is empty. */
+function bagCase({ n, p, q }: Sizes, random: RandomStream, mode: 'sum' | 'mean' | 'max'): OperationCase {
+  const ids = Int32Array.from({ length: n }, () => random.integer(p));
+  const cut = Math.floor(n / 2);
+  const weights = mode === 'sum' ? Float32Array.from(ids, () => 0.5 + random.uniform()) : null;
+  const bounds = [0, cut, cut, n];
+  const bagged = (fold: typeof mode) => (table: Array64) =>
+    matrix64(3, q, (bag, j) => {
+      const [begin, end] = [bounds[bag] as number, bounds[bag + 1] as number];
+      const values = Array.from(ids.subarray(begin, end), (id, i) => at(table, id, j) * (weights?.[begin + i] ?? 1));
+      if (values.length === 0) return 0;
+      if (fold === 'max') return Math.max(...values);
+      return sumOf(values.length, (i) => values[i] as number) / (fold === 'mean' ? values.length : 1);
+    });
+  return {
+    inputs: [random64([p, q], random)],
+    apply: (table) =>
+      embeddingBag(table, {
+        ids: tensor(ids),
+        offsets: tensor(Int32Array.from(bounds)),
+        weights: weights === null ? null : tensor(weights),
+        mode,
+        includeLastOffset: true,
+      }),
+    reference: bagged(mode),
+    // At |inputs| another row may be the largest: any of them.
+    magnitude: bagged(mode === 'max' ? 'sum' : mode),
+    roundings: 2 * n + 2,
+  };
+}
 
 const product64 = (a: Array64, b: Array64) =>
   matrix64(a.shape[0] as number, b.shape[1] as number, (i, j) =>
@@ -136,6 +168,10 @@ const operations: Record<string, (sizes: Sizes, random: RandomStream) => Operati
     apply: (x) => reshape(x, [p, 2, q]),
     reference: ({ data }) => ({ shape: [p, 2, q], data }),
   }),
+  'embeddingBag, sums with factors, repeated ids and an empty bag': ({ n, p, q }, random) =>
+    bagCase({ n, p, q }, random, 'sum'),
+  'embeddingBag, means': (size, random) => bagCase(size, random, 'mean'),
+  'embeddingBag, maxima': (size, random) => bagCase(size, random, 'max'),
   'gather with repeated ids': ({ n, p, q }, random) => {
     const ids = Int32Array.from({ length: n }, () => random.integer(p));
     return {

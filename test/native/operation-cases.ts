@@ -1,5 +1,6 @@
 import {
   Activation,
+  BagMode,
   Binary,
   CodeScales,
   type NativeOperations,
@@ -220,6 +221,43 @@ export const CASES: OperationCase[] = [
   },
   { operation: 'gather', args: () => [f32([4, 3], 1, 2, 3, 4), i32([2], 3, 0), zeros([2, 3])], outputs: [2] },
   { operation: 'scatterAdd', args: () => [f32([2, 3], 1, 2, 3), i32([2], 3, 3), f32([4, 3], 1)], outputs: [2] },
+  {
+    operation: 'embeddingBag',
+    args: () => [
+      // A code of 4 bits for each of 3 columns, then 0.5 and 1 in f32.
+      u8([2, 10], 0x21, 3, 0, 0, 0, 0x3f, 0, 0, 0x80, 0x3f),
+      3,
+      4,
+      i32([3], 1, 0, 1),
+      i32([2], 0, 2),
+      f32([3], 1, 2, 3),
+      false,
+      BagMode.sum,
+      zeros([2, 3]),
+    ],
+    outputs: [8],
+  },
+  {
+    operation: 'embeddingBagGradient',
+    args: () => [
+      f32([4, 3], 1, 2, 3),
+      i32([3], 3, 0, 3),
+      i32([2], 0, 2),
+      f32([3], 1, 2, 3),
+      false,
+      BagMode.sum,
+      f32([2, 3], 1, 2, 3, 4),
+      i32([3], 9),
+      f32([3, 3], 9),
+      i32([1], 9),
+    ],
+    outputs: [7, 8, 9],
+  },
+  {
+    operation: 'fuseRows',
+    args: () => [i8([2, 3], 5, -3), ...affine(), 8, zeros([2, 11], 'u8')],
+    outputs: [8],
+  },
   { operation: 'quantize', args: () => [f32([2, 3], 1, -1, 0.3), ...affine(), zeros([2, 3], 'i8')], outputs: [7] },
   {
     operation: 'packQuantized',

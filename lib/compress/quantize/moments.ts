@@ -62,6 +62,7 @@ function watched(weight: LinearOperator, look: (x: Tensor) => void): LinearOpera
       return weight.matmul(x, options);
     },
     gather: (ids) => weight.gather(ids),
+    bag: (bags) => weight.bag(bags),
     dense: () => weight.dense(),
     dispose: () => weight.dispose(),
   };

@@ -1,0 +1,116 @@
+// Rows of embedding tables.
+#include "binding/operation.h"
+#include "core/dtype.h"
+
+namespace tersor::binding {
+namespace {
+
+// tersor_bags by value, so that it can move into a job.
+struct Bags {
+  tersor_tensor ids, offsets;
+  OptionalTensor weights;
+  int32_t include_last_offset;
+  tersor_bag_mode mode;
+  int64_t count;
+
+  tersor_bags view() const { return {&ids, &offsets, weights.get(), include_last_offset, mode}; }
+};
+
+Bags read_bags(Arguments& in) {
+  const Operand ids = in.input("ids", kI32, 1);
+  const Operand offsets = in.input("offsets", kI32 | kI64, 1);
+  const OptionalOperand weights = in.optional_input("weights", kF32);
+  in.expect_shape(weights, {ids.dim(0)}, {ids});
+  const int32_t include_last_offset = in.boolean("includeLastOffset") ? 1 : 0;
+  if (include_last_offset != 0 && offsets.dim(0) == 0) {
+    in.fail(TERSOR_INVALID_SHAPE, "expected offsets of shape [bags + 1], got [0]");
+  }
+  const auto mode = static_cast<tersor_bag_mode>(in.integer("mode", TERSOR_BAG_SUM, TERSOR_BAG_MAX));
+  if (weights.present && mode != TERSOR_BAG_SUM) {
+    in.fail(TERSOR_INVALID_ARGUMENT, "expected weights to be null unless rows are summed, got a tensor");
+  }
+  return {ids.tensor(),
+          offsets.tensor(),
+          weights.tensor(),
+          include_last_offset,
+          mode,
+          offsets.dim(0) - include_last_offset};
+}
+
+auto gather(Arguments& in) {
+  const Operand table = in.input("table", kF32, 2);
+  const Operand ids = in.input("ids", kI32, 1);
+  const Operand y = in.output("y", kF32);
+  in.expect_shape(y, {ids.dim(0), table.dim(1)}, {table, ids});
+  return
+      [table = table.tensor(), ids = ids.tensor(), y = y.tensor()](
+          const tersor_backend& backend, tersor_context* context) { return backend.gather(context, &table, &ids, &y); };
+}
+
+auto scatter_add(Arguments& in) {
+  const Operand rows = in.input("rows", kF32, 2);
+  const Operand ids = in.input("ids", kI32);
+  const Operand table = in.update("table", kF32);
+  in.expect_shape(ids, {rows.dim(0)}, {rows});
+  in.expect_shape(table, {kAny, rows.dim(1)}, {rows});
+  return [rows = rows.tensor(), ids = ids.tensor(), table = table.tensor()](const tersor_backend& backend,
+                                                                            tersor_context* context) {
+    return backend.scatter_add(context, &rows, &ids, &table);
+  };
+}
+
+auto embedding_bag(Arguments& in) {
+  const Operand rows = in.input("rows", kF32 | kF16 | kU8, 2);
+  const tersor_dtype dtype = rows.tensor().dtype;
+  const int64_t columns = in.integer("columns", 1, INT32_MAX);
+  const auto bits = static_cast<int32_t>(in.integer("bits", 2, 32));
+  const bool fits = dtype == TERSOR_U8 ? bits == 2 || bits == 4 || bits == 8 : bits == bits_of(dtype);
+  if (!fits) {
+    in.fail(TERSOR_OUT_OF_RANGE, std::string("expected ") +
+                                     (dtype == TERSOR_F32   ? "32"
+                                      : dtype == TERSOR_F16 ? "16"
+                                                            : "2, 4 or 8") +
+                                     " bits for a table of " + name_of(dtype) + ", got " + std::to_string(bits));
+  }
+  in.expect_shape(rows, {kAny, dtype == TERSOR_U8 ? (columns * bits + 7) / 8 + 8 : columns});
+  const Bags bags = read_bags(in);
+  const Operand y = in.output("y", kF32);
+  in.expect_shape(y, {bags.count, columns}, {rows});
+  return [=, table = tersor_embedding{rows.tensor(), columns, bits}, y = y.tensor()](const tersor_backend& backend,
+                                                                                     tersor_context* context) {
+    const tersor_bags view = bags.view();
+    return backend.embedding_bag(context, &table, &view, &y);
+  };
+}
+
+auto embedding_bag_gradient(Arguments& in) {
+  const Operand table = in.input("table", kF32, 2);
+  const Bags bags = read_bags(in);
+  const Operand bag_gradient = in.input("bagGradient", kF32);
+  in.expect_shape(bag_gradient, {bags.count, table.dim(1)}, {table});
+  const Operand unique = in.output("unique", kI32);
+  in.expect_shape(unique, {bags.ids.shape[0]});
+  const Operand rows = in.output("rows", kF32);
+  in.expect_shape(rows, {bags.ids.shape[0], table.dim(1)}, {table});
+  const Operand unique_count = in.output("uniqueCount", kI32);
+  in.expect_shape(unique_count, {1});
+  return
+      [=, table = table.tensor(), bag_gradient = bag_gradient.tensor(), unique = unique.tensor(), rows = rows.tensor(),
+       unique_count = unique_count.tensor()](const tersor_backend& backend, tersor_context* context) {
+        const tersor_bags view = bags.view();
+        return backend.embedding_bag_gradient(context, &table, &view, &bag_gradient, &unique, &rows, &unique_count);
+      };
+}
+
+constexpr Operation kOperations[] = {
+    operation<gather>("gather", 3),
+    operation<scatter_add>("scatterAdd", 3),
+    operation<embedding_bag>("embeddingBag", 9),
+    operation<embedding_bag_gradient>("embeddingBagGradient", 10),
+};
+
+}  // namespace
+
+std::span<const Operation> embedding_operations() { return kOperations; }
+
+}  // namespace tersor::binding

@@ -36,6 +36,7 @@ export const ROWS = [
   ...svd(),
   ...gptq(),
   ...embeddingBag(),
+  ...attention(),
   callOverhead(),
 ];
 
@@ -173,6 +174,25 @@ function embeddingBag() {
     measure: 'shareOfLimit',
     target: bits === 32 ? null : [0.8, 0.75],
   }));
+}
+
+/** Beside products and softmax over whole matrices, by our own operations. @returns {Row[]} */
+function attention() {
+  const shapes = [
+    { batch: 8, heads: 12, n: 128, d: 64, causal: 0 },
+    { batch: 128, heads: 1, n: 50, d: 64, causal: 1 },
+    { batch: 1, heads: 8, n: 2048, d: 64, causal: 0 },
+  ];
+  return shapes.flatMap(({ batch, heads, n, d, causal }) =>
+    [0, 1].map((gradient) => ({
+      kernel: `attention${causal ? ', causal' : ''}${gradient ? ', gradient' : ''}`,
+      shape: `${batch}×${heads} heads N=${n} D=${d}`,
+      job: `attention:batch=${batch},heads=${heads},n=${n},d=${d},causal=${causal},gradient=${gradient}`,
+      quick: n === 50,
+      measure: /** @type {const} */ ('ratio'),
+      target: null,
+    })),
+  );
 }
 
 /** @returns {Row} */

@@ -37,13 +37,15 @@ export const enum Activation {
   relu = 1,
   gelu = 2,
   silu = 3,
+  geluTanh = 4,
+  tanh = 5,
+  sigmoid = 6,
 }
 /** Order of `tersor_binary_op`. */
 export const enum Binary {
   add = 0,
   subtract = 1,
   multiply = 2,
-  reluGradient = 3,
 }
 /** Order of `tersor_reduce_op`. */
 export const enum Reduce {
@@ -106,6 +108,10 @@ type Csr = [rowOffsets: T, columns: T, values: T, cols: number];
 type PackedCsr = [packed: T, rows: number, cols: number];
 /** `tersor_packed`, in argument order. */
 type PackedDense = [panels: T, rows: number, cols: number];
+/** `tersor_normalization`, in argument order. */
+type Normalization = [weight: Optional, bias: Optional, epsilon: number, center: boolean];
+/** Inputs and `tersor_attention`, in argument order. */
+type Attention = [q: T, k: T, v: T, heads: number, keyHeads: number, scale: number, causal: boolean, mask: Optional];
 /** `tersor_quantized`, in argument order. */
 type PackedWeight = [packed: T, rows: number, cols: number, bits: number, groupSize: number, hasOffsets: boolean];
 /** `tersor_bags`, in argument order. */
@@ -132,12 +138,23 @@ export interface NativeOperations {
   csrGemm(x: T, ...rest: [...PackedCsr, ...Epilogue, y: T]): void;
   csrGemmInt8(x: T, ...rest: [...PackedCsr, ...Int8Epilogue, y: T]): void;
   svd(a: T, u: T, s: T, vt: T): void;
-  relu(x: T, y: T): void;
+  activate(activation: Activation, x: T, y: T): void;
+  activateGradient(activation: Activation, x: T, dy: T, dx: T): void;
   scale(x: T, factor: number, y: T): void;
   binary(op: Binary, a: T, b: T, y: T): void;
   reduce(op: Reduce, x: T, axis: -1 | 0 | 1, y: T): void;
   copyColumns(x: T, xBegin: number, y: T, yBegin: number, count: number): void;
   softmax(x: T, y: T): void;
+  softmaxGradient(y: T, dy: T, dx: T): void;
+  logSoftmax(x: T, y: T): void;
+  logSoftmaxGradient(y: T, dy: T, dx: T): void;
+  normalize(x: T, ...rest: [...Normalization, y: T]): void;
+  normalizeGradient(
+    x: T,
+    ...rest: [...Normalization, dy: T, dx: Optional, weightGradient: Optional, biasGradient: Optional]
+  ): void;
+  attention(...args: [...Attention, y: T, logSums: Optional]): void;
+  attentionGradient(...args: [...Attention, y: T, logSums: T, dy: T, dq: T, dk: T, dv: T]): void;
   crossEntropy(logits: T, labels: T, loss: T, gradient: Optional): void;
   distillation(student: T, teacher: T, temperature: number, loss: T, gradient: Optional): void;
   gather(table: T, ids: T, y: T): void;

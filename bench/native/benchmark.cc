@@ -10,7 +10,7 @@ namespace {
 const std::map<std::string, Benchmark (*)(const Parameters&)> kFamilies = {
     {"gemm_f32", gemm_f32},           {"gemm_int8", gemm_int8}, {"csr_f32", csr_f32},
     {"csr_int8", csr_int8},           {"svd_f32", svd_f32},     {"gptq", gptq},
-    {"embedding_bag", embedding_bag},
+    {"embedding_bag", embedding_bag}, {"attention", attention},
 };
 
 }  // namespace

@@ -13,6 +13,7 @@ namespace tersor::bench {
 struct Benchmark {
   std::function<void()> ours;
   std::function<void()> peer;     // empty: none
+  std::string peer_label;         // empty: the library of peer.h
   std::function<void()> compare;  // throws when the results differ; called after both ran; empty without a peer
   Arithmetic arithmetic = Arithmetic::f32;
   double operations = 0;   // a multiply-add is two; 0: not known beforehand, and then no limit applies
@@ -44,6 +45,7 @@ Benchmark csr_int8(const Parameters& shape);
 Benchmark svd_f32(const Parameters& shape);
 Benchmark gptq(const Parameters& shape);
 Benchmark embedding_bag(const Parameters& shape);
+Benchmark attention(const Parameters& shape);
 
 // Throws std::invalid_argument for a family that does not exist.
 Benchmark make_benchmark(const Parameters& parameters);

@@ -160,7 +160,8 @@ void measure(const std::string& job, const Limits& limits, const Options& option
   std::string json = head + ",\"oursUs\":" + micro(ours.median);
   if (comparison->peer) {
     const Timing& peer = *comparison->peer;
-    json += ",\"peer\":" + quoted(peer_name()) + ",\"peerUs\":" + micro(peer.median);
+    json += ",\"peer\":" + quoted(benchmark.peer_label.empty() ? peer_name() : benchmark.peer_label) +
+            ",\"peerUs\":" + micro(peer.median);
     if (busy.empty()) json += ",\"ratio\":" + number(peer.median / ours.median);
   }
   if (limit && busy.empty()) {

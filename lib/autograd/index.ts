@@ -1,3 +1,5 @@
+export { type ActivationName, gelu, relu, sigmoid, silu, tanh } from './activations';
+export { type AttentionOptions, attention } from './attention';
 export { add, concatColumns, multiply, reshape, scale, subtract } from './elementwise';
 export { gather } from './embedding';
 export {
@@ -9,7 +11,8 @@ export {
   type RowGradient,
 } from './embedding-bag';
 export { fakeQuantize } from './fake-quantize';
-export { epilogueArguments, type LinearOptions, linear, matmul, relu } from './linear';
+export { epilogueArguments, type LinearOptions, linear, matmul } from './linear';
 export { crossEntropy, distillation } from './losses';
+export { layerNorm, type NormOptions, rmsNorm } from './normalize';
 export { sum } from './reduce';
-export { softmax } from './softmax';
+export { logSoftmax, softmax } from './softmax';

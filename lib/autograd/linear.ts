@@ -1,7 +1,8 @@
 import { TersorError } from '../errors';
-import { Activation, Binary, type Epilogue, native } from '../native';
+import { Activation, type Epilogue, native } from '../native';
 import { empty, type Tensor } from '../tensor';
 import { filled } from '../tensor/tensor';
+import { ACTIVATIONS, type ActivationName, activate, reluGradient } from './activations';
 import { add } from './elementwise';
 import { columnSums } from './reduce';
 import { isTracked, record } from './tape';
@@ -10,13 +11,11 @@ import { isTracked, record } from './tape';
 export interface LinearOptions {
   /** f32 [out], added to every row. */
   readonly bias?: Tensor | null;
-  /** Applied inside the same kernel, after the bias. 'gelu' is x · Φ(x) with erf (Hendrycks & Gimpel 2016), 'silu' x / (1 + e⁻ˣ) (Elfwing et al. 2018). */
-  readonly activation?: 'relu' | 'gelu' | 'silu' | null;
+  /** Applied inside the same kernel, after the bias: see the functions of these names. */
+  readonly activation?: ActivationName | null;
   /** f32 [n, out], added last. */
   readonly residual?: Tensor | null;
 }
-
-const ACTIVATIONS = { relu: Activation.relu, gelu: Activation.gelu, silu: Activation.silu } as const;
 
 /** What a kernel is told of a product's end. */
 export function epilogueArguments({ bias, activation, residual }: LinearOptions): Epilogue {
@@ -30,7 +29,7 @@ export function epilogueArguments({ bias, activation, residual }: LinearOptions)
  * @param x f32 [n, in]
  * @param weight f32 [out, in] (PyTorch convention)
  * @returns f32 [n, out]; differentiable in x, weight, bias and residual
- * @throws ERR_TERSOR_SHAPE, ERR_TERSOR_DTYPE; ERR_TERSOR_UNSUPPORTED for 'gelu' or 'silu' while a gradient is being recorded
+ * @throws ERR_TERSOR_SHAPE, ERR_TERSOR_DTYPE
  * @example
  * const y = tersor.ops.linear(tersor.tensor([[1, 2]]), tersor.tensor([[3, 4], [5, 6]]))
  * console.log(y.toArray()) // 11, 17
@@ -38,15 +37,15 @@ export function epilogueArguments({ bias, activation, residual }: LinearOptions)
 export function linear(x: Tensor, weight: Tensor, options: LinearOptions = {}): Tensor {
   const { bias = null, activation = null, residual = null } = options;
   if ([x, weight, bias, residual].some((input) => input !== null && isTracked(input))) {
-    // The gradient of an activation is told from its output, which a residual would hide.
+    // The gradient of ReLU is told from its output, which a residual would hide; others need what they were applied to.
     if (residual !== null) return add(linear(x, weight, { bias, activation }), residual);
-    if (activation === 'gelu' || activation === 'silu') throw notDifferentiable(activation);
+    if (activation !== null && activation !== 'relu') return activate(activation, linear(x, weight, { bias }));
   }
   const y = filled(empty([rowsOf(x, 'linear: x'), rowsOf(weight, 'linear: weight')]), (y) =>
     native.gemm(x.handle, false, weight.handle, true, ...epilogueArguments(options), false, y.handle),
   );
   return record(y, [x, weight, bias], (dy, wanted) => {
-    if (activation === 'relu') maskByRelu(dy, y);
+    if (activation === 'relu') reluGradient(y, dy);
     return [
       wanted[0] ? product(dy, false, weight, false, x.shape) : null,
       wanted[1] ? product(dy, true, x, false, weight.shape) : null,
@@ -71,30 +70,9 @@ export function matmul(a: Tensor, b: Tensor): Tensor {
   ]);
 }
 
-/** max(0, x) element by element; its gradient at 0 is 0. */
-export function relu(x: Tensor): Tensor {
-  const y = filled(empty(x.shape), (y) => native.relu(x.handle, y.handle));
-  return record(y, [x], (dy) => {
-    maskByRelu(dy, y);
-    return [dy];
-  });
-}
-
-/** Zeroes, in place, the gradient of a ReLU's output where the output is 0. */
-function maskByRelu(dy: Tensor, y: Tensor): void {
-  native.binary(Binary.reluGradient, y.handle, dy.handle, dy.handle);
-}
-
 function product(a: Tensor, transposeA: boolean, b: Tensor, transposeB: boolean, shape: readonly number[]): Tensor {
   return filled(empty(shape), (c) =>
     native.gemm(a.handle, transposeA, b.handle, transposeB, null, Activation.identity, null, false, c.handle),
-  );
-}
-
-function notDifferentiable(activation: string): TersorError {
-  return new TersorError(
-    'ERR_TERSOR_UNSUPPORTED',
-    `expected 'relu' where a gradient is recorded, got '${activation}', at linear: its gradient needs the values before it`,
   );
 }
 

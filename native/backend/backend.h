@@ -34,12 +34,16 @@ typedef struct tersor_context {
   char message[TERSOR_MESSAGE_BYTES];
 } tersor_context;
 
-// gelu is x * Phi(x) with erf (Hendrycks & Gimpel 2016), silu x / (1 + e^-x) (Elfwing et al. 2018). NaN stays.
+// gelu is x * Phi(x) with erf, gelu_tanh its approximation by tanh (Hendrycks & Gimpel 2016), silu x / (1 + e^-x)
+// (Elfwing et al. 2018). NaN stays.
 typedef enum tersor_activation {
   TERSOR_IDENTITY = 0,
   TERSOR_RELU = 1,
   TERSOR_GELU = 2,
-  TERSOR_SILU = 3
+  TERSOR_SILU = 3,
+  TERSOR_GELU_TANH = 4,
+  TERSOR_TANH = 5,
+  TERSOR_SIGMOID = 6
 } tersor_activation;
 
 // What a product y[M,N] ends with: y = activation(product + bias) + residual. Null where a product takes one: y =
@@ -50,12 +54,7 @@ typedef struct tersor_epilogue {
   const tersor_tensor* residual;  // f32 [M,N] or null
 } tersor_epilogue;
 
-typedef enum tersor_binary_op {
-  TERSOR_ADD = 0,
-  TERSOR_SUB = 1,
-  TERSOR_MUL = 2,
-  TERSOR_RELU_GRADIENT = 3
-} tersor_binary_op;
+typedef enum tersor_binary_op { TERSOR_ADD = 0, TERSOR_SUB = 1, TERSOR_MUL = 2 } tersor_binary_op;
 
 typedef enum tersor_reduce_op { TERSOR_SUM = 0, TERSOR_MIN = 1, TERSOR_MAX = 2 } tersor_reduce_op;
 
@@ -122,9 +121,9 @@ typedef struct tersor_gptq_options {
   tersor_code_scales scales;
 } tersor_gptq_options;
 
-// An embedding table [R, columns]. Codes are unsigned and bit-packed from the start of a row, which ends in its scale and
-// its bias (f32): value = scale * code + bias, so that a look-up touches one place of memory (the fused rows of FBGEMM,
-// with both parameters in f32).
+// An embedding table [R, columns]. Codes are unsigned and bit-packed from the start of a row, which ends in its scale
+// and its bias (f32): value = scale * code + bias, so that a look-up touches one place of memory (the fused rows of
+// FBGEMM, with both parameters in f32).
 typedef struct tersor_embedding {
   tersor_tensor rows;  // f32 or f16 [R, columns], or u8 [R, bytes of the codes + 8]
   int64_t columns;
@@ -142,6 +141,24 @@ typedef struct tersor_bags {
   int32_t include_last_offset;   // 1: offsets are [bags + 1] and the last equals n
   tersor_bag_mode mode;
 } tersor_bags;
+
+// Normalization of each row: layer norm, or RMS norm, which takes the mean for 0 and usually has no bias.
+typedef struct tersor_normalization {
+  const tersor_tensor* weight;  // f32 [columns] or null (= 1)
+  const tersor_tensor* bias;    // f32 [columns] or null (= 0)
+  float epsilon;                // added to the variance
+  int32_t center;               // subtract the mean
+} tersor_normalization;
+
+// Attention of `heads` heads, whose columns lie side by side in a row. With fewer key heads each serves heads /
+// key_heads query heads that follow each other (grouped-query attention).
+typedef struct tersor_attention {
+  int64_t heads, key_heads;  // heads is a multiple of key_heads
+  float scale;               // of the scores q k^T
+  int32_t causal;            // query i reads keys up to i + m - n: the last query reads all
+  const tersor_tensor*
+      mask;  // u8 [b, m], batch a multiple of b, a row for batch / b neighbours; 0: the key does not exist; or null
+} tersor_attention;
 
 typedef struct tersor_adam_options {
   float learning_rate, beta1, beta2, epsilon;
@@ -200,8 +217,9 @@ typedef struct tersor_backend {
   tersor_status (*gemm_quantized)(tersor_context*, const tersor_tensor* x, const tersor_quantized* w,
                                   const tersor_epilogue*, const tersor_tensor* y);
 
-  // --- sparse products ------------------------------------------------------------------------------------------------
-  // Rows of at most 2^31 / (255 * 128) nonzeros when values are i8. bytes i64 [1]: of what pack_csr writes.
+  // --- sparse products
+  // ------------------------------------------------------------------------------------------------ Rows of at most
+  // 2^31 / (255 * 128) nonzeros when values are i8. bytes i64 [1]: of what pack_csr writes.
   tersor_status (*csr_packed_bytes)(tersor_context*, const tersor_csr* w, const tersor_tensor* bytes);
   tersor_status (*pack_csr)(tersor_context*, const tersor_csr* w, const tersor_tensor* packed);
   // y[M,N] = epilogue(x[M,K] * w^T), f32. NaN and infinity in x reach the rows of w that have a nonzero for them.
@@ -220,11 +238,14 @@ typedef struct tersor_backend {
 
   // --- elementwise and reductions (f32)
   // -------------------------------------------------------------------------------
-  tersor_status (*relu)(tersor_context*, const tersor_tensor* x, const tersor_tensor* y);  // in place allowed
+  // y = activation(x). In place allowed.
+  tersor_status (*activate)(tersor_context*, tersor_activation, const tersor_tensor* x, const tersor_tensor* y);
+  // dx = activation'(x) dy; the slope of relu at 0 is 0. In place allowed on dy.
+  tersor_status (*activate_gradient)(tersor_context*, tersor_activation, const tersor_tensor* x,
+                                     const tersor_tensor* dy, const tersor_tensor* dx);
   tersor_status (*scale)(tersor_context*, const tersor_tensor* x, float factor,
                          const tersor_tensor* y);  // in place allowed
-  // y = op(a, b); b has a's shape or is [columns of a] and is repeated for every row. RELU_GRADIENT: a > 0 ? b : 0
-  // (same shape only). In place allowed.
+  // y = op(a, b); b has a's shape or is [columns of a] and is repeated for every row. In place allowed.
   tersor_status (*binary)(tersor_context*, tersor_binary_op, const tersor_tensor* a, const tersor_tensor* b,
                           const tersor_tensor* y);
   // axis 0: y[cols] over rows; axis 1: y[rows] over columns; axis -1: y[1] over everything. x rank 1 or 2.
@@ -235,6 +256,34 @@ typedef struct tersor_backend {
                                 int64_t y_begin, int64_t count);
   tersor_status (*softmax)(tersor_context*, const tersor_tensor* x,
                            const tersor_tensor* y);  // over the last dimension; in place allowed
+  // dx = y (dy - sum(y dy)) over the last dimension. In place allowed on dy.
+  tersor_status (*softmax_gradient)(tersor_context*, const tersor_tensor* y, const tersor_tensor* dy,
+                                    const tersor_tensor* dx);
+  tersor_status (*log_softmax)(tersor_context*, const tersor_tensor* x,
+                               const tersor_tensor* y);  // over the last dimension; in place allowed
+  // dx = dy - exp(y) sum(dy) over the last dimension. In place allowed on dy.
+  tersor_status (*log_softmax_gradient)(tersor_context*, const tersor_tensor* y, const tersor_tensor* dy,
+                                        const tersor_tensor* dx);
+  // y = (x - mean) / sqrt(variance + epsilon) * weight + bias over the last dimension, which is not empty. In place
+  // allowed.
+  tersor_status (*normalize)(tersor_context*, const tersor_tensor* x, const tersor_normalization*,
+                             const tersor_tensor* y);
+  // Gradients of normalize; each may be null. In place allowed of dx on dy.
+  tersor_status (*normalize_gradient)(tersor_context*, const tersor_tensor* x, const tersor_normalization*,
+                                      const tersor_tensor* dy, const tersor_tensor* dx,
+                                      const tersor_tensor* weight_gradient, const tersor_tensor* bias_gradient);
+
+  // --- attention: no n x m matrix is made ----------------------------------------------------------------------------
+  // y[batch, n, heads * e] = softmax(scale q k^T) v, head by head, from q [batch, n, heads * d], k [batch, m, key_heads
+  // * d] and v [batch, m, key_heads * e]; a query that reads no key gets zeros. log_sums (f32 [batch, heads, n] or
+  // null): the logarithms of the softmax's sums, which the gradient needs. Masked keys are not read; behind the causal
+  // limit an infinity or NaN in v may reach a query as 0 * infinity.
+  tersor_status (*attention)(tersor_context*, const tersor_tensor* q, const tersor_tensor* k, const tersor_tensor* v,
+                             const tersor_attention*, const tersor_tensor* y, const tersor_tensor* log_sums);
+  tersor_status (*attention_gradient)(tersor_context*, const tersor_tensor* q, const tersor_tensor* k,
+                                      const tersor_tensor* v, const tersor_attention*, const tersor_tensor* y,
+                                      const tersor_tensor* log_sums, const tersor_tensor* dy, const tersor_tensor* dq,
+                                      const tersor_tensor* dk, const tersor_tensor* dv);
 
   // --- losses: mean over rows into loss[1]; gradient of that mean with respect to the logits, or null ----------------
   tersor_status (*cross_entropy)(tersor_context*, const tersor_tensor* logits,
@@ -260,8 +309,9 @@ typedef struct tersor_backend {
   tersor_status (*embedding_bag)(tersor_context*, const tersor_embedding* table, const tersor_bags*,
                                  const tersor_tensor* y);
   // The gradient of an f32 table [R, C] from that of its bags [bags, C], for the rows that were looked up: their ids,
-  // ascending, in the first unique_count[0] of unique i32 [n] and their gradients in as many rows of f32 [n, C]; the rest
-  // is 0. Look-ups of one row are added in their order; a maximum's gradient goes to the first look-up that has it.
+  // ascending, in the first unique_count[0] of unique i32 [n] and their gradients in as many rows of f32 [n, C]; the
+  // rest is 0. Look-ups of one row are added in their order; a maximum's gradient goes to the first look-up that has
+  // it.
   tersor_status (*embedding_bag_gradient)(tersor_context*, const tersor_tensor* table, const tersor_bags*,
                                           const tersor_tensor* bag_gradient, const tersor_tensor* unique,
                                           const tersor_tensor* rows, const tersor_tensor* unique_count /* i32 [1] */);
@@ -276,12 +326,13 @@ typedef struct tersor_backend {
                               const tersor_tensor* ids, const tersor_tensor* y);
   // y = dequantize(quantize(x)) without making codes. In place allowed.
   tersor_status (*fake_quantize)(tersor_context*, const tersor_tensor* x, const tersor_affine*, const tersor_tensor* y);
-  // Codes of w[N,K] whose error e minimises tr(e * hessian * e^T) greedily, column by column (GPTQ, Frantar et al. 2023);
-  // hessian[K,K] = X^T X of the layer's inputs, symmetric (its rows are read), times any positive factor. Damping grows
-  // until the hessian is positive definite; columns with hessian[j,j] = 0 are rounded to nearest. The affine's scales and
-  // zero points are written when they are to be found ([N, groups], no biases). Codes are i8, u8 or bit-packed.
-  tersor_status (*gptq)(tersor_context*, const tersor_tensor* w, const tersor_tensor* hessian, const tersor_gptq_options*,
-                        const tersor_affine*, const tersor_tensor* codes);
+  // Codes of w[N,K] whose error e minimises tr(e * hessian * e^T) greedily, column by column (GPTQ, Frantar et al.
+  // 2023); hessian[K,K] = X^T X of the layer's inputs, symmetric (its rows are read), times any positive factor.
+  // Damping grows until the hessian is positive definite; columns with hessian[j,j] = 0 are rounded to nearest. The
+  // affine's scales and zero points are written when they are to be found ([N, groups], no biases). Codes are i8, u8 or
+  // bit-packed.
+  tersor_status (*gptq)(tersor_context*, const tersor_tensor* w, const tersor_tensor* hessian,
+                        const tersor_gptq_options*, const tersor_affine*, const tersor_tensor* codes);
   // Straight-through estimator: dx = dy where x is inside the representable range, else 0. In place allowed on dy.
   tersor_status (*fake_quantize_gradient)(tersor_context*, const tersor_tensor* x, const tersor_affine*,
                                           const tersor_tensor* dy, const tersor_tensor* dx);

@@ -26,8 +26,9 @@ napi_value undefined(napi_env env) {
 std::span<const Operation* const> all_operations() {
   static const std::vector<const Operation*>& all = *[] {
     auto* list = new std::vector<const Operation*>;  // never destroyed: a job may run at process exit
-    for (const auto family : {memory_operations(), product_operations(), elementwise_operations(), embedding_operations(),
-                              loss_operations(), compression_operations(), optimizer_operations()}) {
+    for (const auto family :
+         {memory_operations(), product_operations(), elementwise_operations(), embedding_operations(),
+          attention_operations(), loss_operations(), compression_operations(), optimizer_operations()}) {
       for (const Operation& operation : family) list->push_back(&operation);
     }
     return list;

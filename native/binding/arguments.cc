@@ -284,7 +284,7 @@ float Arguments::non_negative(const char* name) { return f32(name, 0, true, FLT_
 float Arguments::below_one(const char* name) { return f32(name, 0, true, 1 - FLT_EPSILON / 2, "a number in [0, 1)"); }
 
 tersor_activation Arguments::activation() {
-  return static_cast<tersor_activation>(integer("activation", TERSOR_IDENTITY, TERSOR_SILU));
+  return static_cast<tersor_activation>(integer("activation", TERSOR_IDENTITY, TERSOR_SIGMOID));
 }
 
 std::string Arguments::text(const char* name) {

@@ -36,7 +36,9 @@ tersor_status csr_gemm_int8(tersor_context*, const tersor_tensor* x, const terso
                             const tersor_int8_epilogue*, const tersor_tensor* y);
 tersor_status svd(tersor_context*, const tersor_tensor* a, const tersor_tensor* u, const tersor_tensor* s,
                   const tersor_tensor* vt);
-tersor_status relu(tersor_context*, const tersor_tensor* x, const tersor_tensor* y);
+tersor_status activate(tersor_context*, tersor_activation, const tersor_tensor* x, const tersor_tensor* y);
+tersor_status activate_gradient(tersor_context*, tersor_activation, const tersor_tensor* x, const tersor_tensor* dy,
+                                const tersor_tensor* dx);
 tersor_status scale(tersor_context*, const tersor_tensor* x, float factor, const tersor_tensor* y);
 tersor_status binary(tersor_context*, tersor_binary_op, const tersor_tensor* a, const tersor_tensor* b,
                      const tersor_tensor* y);
@@ -44,6 +46,21 @@ tersor_status reduce(tersor_context*, tersor_reduce_op, const tersor_tensor* x, 
 tersor_status copy_columns(tersor_context*, const tersor_tensor* x, int64_t x_begin, const tersor_tensor* y,
                            int64_t y_begin, int64_t count);
 tersor_status softmax(tersor_context*, const tersor_tensor* x, const tersor_tensor* y);
+tersor_status softmax_gradient(tersor_context*, const tersor_tensor* y, const tersor_tensor* dy,
+                               const tersor_tensor* dx);
+tersor_status log_softmax(tersor_context*, const tersor_tensor* x, const tersor_tensor* y);
+tersor_status log_softmax_gradient(tersor_context*, const tersor_tensor* y, const tersor_tensor* dy,
+                                   const tersor_tensor* dx);
+tersor_status normalize(tersor_context*, const tersor_tensor* x, const tersor_normalization*, const tersor_tensor* y);
+tersor_status normalize_gradient(tersor_context*, const tersor_tensor* x, const tersor_normalization*,
+                                 const tersor_tensor* dy, const tersor_tensor* dx, const tersor_tensor* weight_gradient,
+                                 const tersor_tensor* bias_gradient);
+tersor_status attention(tersor_context*, const tersor_tensor* q, const tersor_tensor* k, const tersor_tensor* v,
+                        const tersor_attention*, const tersor_tensor* y, const tersor_tensor* log_sums);
+tersor_status attention_gradient(tersor_context*, const tersor_tensor* q, const tersor_tensor* k,
+                                 const tersor_tensor* v, const tersor_attention*, const tersor_tensor* y,
+                                 const tersor_tensor* log_sums, const tersor_tensor* dy, const tersor_tensor* dq,
+                                 const tersor_tensor* dk, const tersor_tensor* dv);
 tersor_status cross_entropy(tersor_context*, const tersor_tensor* logits, const tersor_tensor* labels,
                             const tersor_tensor* loss, const tersor_tensor* gradient);
 tersor_status distillation(tersor_context*, const tersor_tensor* student, const tersor_tensor* teacher,

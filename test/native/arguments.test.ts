@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import { TersorError } from '../../lib/errors';
-import { native } from '../../lib/native';
+import { Activation, native } from '../../lib/native';
 import { Tensor, tidy, zeros } from '../../lib/tensor';
 import { expectNoLeaks } from '../tensor/leaks';
 import { type Argument, bytesOf, CASES, call, handlesOf, notTensors, queue, released } from './operation-cases';
@@ -200,7 +200,7 @@ describe('outputs that share memory with inputs', () => {
     tidy(() => {
       const a = square();
       const view = a.reshape([3, 3]);
-      native.relu(a.handle, a.handle);
+      native.activate(Activation.relu, a.handle, a.handle);
       native.scale(a.handle, 2, view.handle);
       native.binary(0, a.handle, a.handle, view.handle);
       native.softmax(a.handle, a.handle);
@@ -225,10 +225,12 @@ describe('error messages of native operations', () => {
           zeros([32, 128]).handle,
         );
       expect(body).to.throw(TersorError, 'gemm: expected b of shape [?, 784] to match a [32, 784], got [128, 783]');
-      expect(() => native.relu(zeros([2], 'i32').handle, zeros([2]).handle)).to.throw(
-        'relu: expected x of dtype f32, got i32',
+      expect(() => native.activate(Activation.relu, zeros([2], 'i32').handle, zeros([2]).handle)).to.throw(
+        'activate: expected x of dtype f32, got i32',
       );
-      expect(() => call('relu', ['a tensor', null])).to.throw('relu: expected x to be a tensor, got "a tensor"');
+      expect(() => call('activate', [1, 'a tensor', null])).to.throw(
+        'activate: expected x to be a tensor, got "a tensor"',
+      );
     });
   });
 });

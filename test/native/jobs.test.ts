@@ -3,7 +3,7 @@ import path from 'node:path';
 import { setImmediate, setTimeout } from 'node:timers/promises';
 import { expect } from 'chai';
 import { TersorError } from '../../lib/errors';
-import { native } from '../../lib/native';
+import { Activation, native } from '../../lib/native';
 import { empty, full, runAsync, type Tensor, zeros } from '../../lib/tensor';
 import { expectNoLeaks } from '../tensor/leaks';
 import { notTensors, queue } from './operation-cases';
@@ -79,7 +79,7 @@ describe('queued operations', () => {
     const x = full([2], -1);
     const token = native.createCancelToken();
     native.cancel(token);
-    const reason = await rejection(native.run('relu', [x.handle, x.handle], token));
+    const reason = await rejection(native.run('activate', [Activation.relu, x.handle, x.handle], token));
     expect(reason).to.have.property('code', 'ERR_TERSOR_CANCELLED');
     expect([...x.toArray()]).to.deep.equal([-1, -1]);
     x.dispose();
@@ -89,7 +89,7 @@ describe('queued operations', () => {
     const x = full([1000], -1);
     const y = empty([1000]);
     const view = y.reshape([1000]);
-    const done = native.run('relu', [x.handle, y.handle], native.createCancelToken());
+    const done = native.run('activate', [Activation.relu, x.handle, y.handle], native.createCancelToken());
     x.dispose();
     y.dispose();
     expect(native.memory().buffers).to.equal(usedBefore().buffers + 2);
@@ -110,21 +110,23 @@ describe('queued operations', () => {
     refused(() => native.fill(a.handle, 0));
     refused(() => a.write(new Float32Array(9e6)));
     refused(() => c.toArray());
-    refused(() => native.relu(c.handle, other.handle));
-    refused(() => native.relu(other.handle, b.handle));
-    refused(() => void queue('relu', [other.handle, c.handle]));
-    native.relu(a.handle, other.handle); // reading what is read does no harm
+    refused(() => native.activate(Activation.relu, c.handle, other.handle));
+    refused(() => native.activate(Activation.relu, other.handle, b.handle));
+    refused(() => void queue('activate', [Activation.relu, other.handle, c.handle]));
+    native.activate(Activation.relu, a.handle, other.handle); // reading what is read does no harm
     native.cancel(token);
     await rejection(done);
     native.fill(a.handle, 0);
-    native.relu(c.handle, other.handle);
+    native.activate(Activation.relu, c.handle, other.handle);
     other.dispose();
     product.dispose();
   });
 
   it('run many at a time, each settling once with its own result', async () => {
     const inputs = Array.from({ length: 200 }, (_, i) => full([4], i - 100));
-    await Promise.all(inputs.map((x) => native.run('relu', [x.handle, x.handle], native.createCancelToken())));
+    await Promise.all(
+      inputs.map((x) => native.run('activate', [Activation.relu, x.handle, x.handle], native.createCancelToken())),
+    );
     expect(inputs.map((x) => x.toArray()[3])).to.deep.equal(inputs.map((_, i) => Math.max(0, i - 100)));
     for (const x of inputs) x.dispose();
   });
@@ -143,7 +145,7 @@ describe('queued operations', () => {
 
   it('refuse unknown operations, arguments that are no array, and foreign tokens', () => {
     const x = zeros([2]);
-    const args = [x.handle, x.handle];
+    const args = [Activation.relu, x.handle, x.handle];
     const refused = (...call: Parameters<typeof queue>) =>
       expect(() => queue(...call))
         .to.throw(TersorError)
@@ -151,27 +153,29 @@ describe('queued operations', () => {
     refused('create', [0, [1], 'cpu']);
     refused('toString', args);
     refused('x'.repeat(1e6), args);
-    for (const wrong of [null, undefined, {}, 'args', new Proxy(args, {}), new Float32Array(2)]) refused('relu', wrong);
-    refused('relu', []);
-    refused('relu', Array(1e6).fill(x.handle));
+    for (const wrong of [null, undefined, {}, 'args', new Proxy(args, {}), new Float32Array(2)])
+      refused('activate', wrong);
+    refused('activate', []);
+    refused('activate', Array(1e6).fill(x.handle));
     for (const [description, wrong] of notTensors()) {
-      if (description !== 'undefined' && description !== 'an external of another kind') refused('relu', args, wrong);
+      if (description !== 'undefined' && description !== 'an external of another kind')
+        refused('activate', args, wrong);
       (wrong as Partial<Tensor> | undefined)?.dispose?.();
     }
-    refused('relu', args, x.handle);
+    refused('activate', args, x.handle);
     x.dispose();
   });
 
   it('read their arguments before they check the first', async () => {
     const x = full([2], -1);
     const y = zeros([2]);
-    const args = Object.defineProperty([x.handle, null], 1, {
+    const args = Object.defineProperty([Activation.relu, x.handle, null], 2, {
       get() {
         x.dispose();
         return y.handle;
       },
     });
-    expect(() => queue('relu', args))
+    expect(() => queue('activate', args))
       .to.throw(TersorError)
       .with.property('code', 'ERR_TERSOR_DISPOSED');
     y.dispose();
@@ -208,7 +212,7 @@ describe('runAsync', () => {
     const reason = new Error('too late');
     const x = zeros([1]);
     x.dispose();
-    const done = runAsync('relu', [x.handle, x.handle], { signal: AbortSignal.abort(reason) });
+    const done = runAsync('activate', [Activation.relu, x.handle, x.handle], { signal: AbortSignal.abort(reason) });
     expect(await rejection(done)).to.equal(reason);
   });
 
@@ -227,11 +231,11 @@ describe('runAsync', () => {
       remove(...args);
     };
     const x = full([1], -1);
-    await runAsync('relu', [x.handle, x.handle], { signal });
+    await runAsync('activate', [Activation.relu, x.handle, x.handle], { signal });
     expect(x.item()).to.equal(0);
     expect(listeners).to.equal(0);
     x.dispose();
-    await rejection(runAsync('relu', [x.handle, x.handle], { signal }));
+    await rejection(runAsync('activate', [Activation.relu, x.handle, x.handle], { signal }));
     expect(listeners).to.equal(0);
   });
 });

@@ -101,6 +101,18 @@ const packedCsr = (values: () => Tensor): Argument[] =>
 const int8Epilogue = () => [0.5, 3, f32([2], 0.25, 0.5), i32([2], 3, 3), f32([2], 1, -1), Activation.relu, null];
 const affine = () => [f32([2, 1], 0.5, 0.25), i32([2, 1], 1, -1), null, -8, 7, 3];
 
+/** Two heads of two queries and three keys. */
+const attention = () => [
+  f32([2, 2, 4], 1, 0.5),
+  f32([2, 3, 4], 1, 2, -1),
+  f32([2, 3, 6], 3, 1),
+  2,
+  2,
+  0.5,
+  true,
+  u8([1, 3], 1, 0, 1),
+];
+
 export const CASES: OperationCase[] = [
   { operation: 'fill', args: () => [zeros([2, 3]), 2.5], outputs: [0], anyShape: [0], anyNumber: [1] },
   { operation: 'cast', args: () => [f32([2, 3], 1.5, -300), zeros([2, 3], 'i8')], outputs: [1] },
@@ -198,7 +210,12 @@ export const CASES: OperationCase[] = [
     args: () => [f32([3, 2], 1, 2, 3, 4, 5, 7), zeros([3, 2]), zeros([2]), zeros([2, 2])],
     outputs: [1, 2, 3],
   },
-  { operation: 'relu', args: () => [f32([2, 3], 1, -2), zeros([2, 3])], outputs: [1] },
+  { operation: 'activate', args: () => [Activation.gelu, f32([2, 3], 1, -2), zeros([2, 3])], outputs: [2] },
+  {
+    operation: 'activateGradient',
+    args: () => [Activation.tanh, f32([2, 3], 1, -2), f32([2, 3], 3), zeros([2, 3])],
+    outputs: [3],
+  },
   { operation: 'scale', args: () => [f32([2, 3], 1, -2), 0.5, zeros([2, 3])], outputs: [2] },
   { operation: 'binary', args: () => [Binary.add, f32([2, 3], 1), f32([3], 1, 2, 3), zeros([2, 3])], outputs: [3] },
   { operation: 'reduce', args: () => [Reduce.max, f32([2, 3], 1, 5, 2), 0, zeros([3])], outputs: [3] },
@@ -209,6 +226,47 @@ export const CASES: OperationCase[] = [
     anyColumns: [0, 2],
   },
   { operation: 'softmax', args: () => [f32([2, 3], 1, 2), zeros([2, 3])], outputs: [1] },
+  { operation: 'softmaxGradient', args: () => [f32([2, 3], 0.5, 0.2), f32([2, 3], 1, 2), zeros([2, 3])], outputs: [2] },
+  { operation: 'logSoftmax', args: () => [f32([2, 3], 1, 2), zeros([2, 3])], outputs: [1] },
+  { operation: 'logSoftmaxGradient', args: () => [f32([2, 3], -1), f32([2, 3], 1, 2), zeros([2, 3])], outputs: [2] },
+  {
+    operation: 'normalize',
+    args: () => [f32([2, 3], 1, 2, 4), f32([3], 2, 1), f32([3], 0.5), 1e-5, true, zeros([2, 3])],
+    outputs: [5],
+  },
+  {
+    operation: 'normalizeGradient',
+    args: () => [
+      f32([2, 3], 1, 2, 4),
+      f32([3], 2, 1),
+      f32([3], 0.5),
+      1e-5,
+      true,
+      f32([2, 3], 1, -1, 3),
+      zeros([2, 3]),
+      zeros([3]),
+      zeros([3]),
+    ],
+    outputs: [6, 7, 8],
+  },
+  {
+    operation: 'attention',
+    args: () => [...attention(), zeros([2, 2, 6]), zeros([2, 2, 2])],
+    outputs: [8, 9],
+  },
+  {
+    operation: 'attentionGradient',
+    args: () => [
+      ...attention(),
+      f32([2, 2, 6], 0.5),
+      f32([2, 2, 2], 3),
+      f32([2, 2, 6], 1, -1),
+      zeros([2, 2, 4]),
+      zeros([2, 3, 4]),
+      zeros([2, 3, 6]),
+    ],
+    outputs: [11, 12, 13],
+  },
   {
     operation: 'crossEntropy',
     args: () => [f32([2, 3], 1, 2, 4), i32([2], 2, 0), zeros([1]), zeros([2, 3])],

@@ -39,6 +39,12 @@ inline void epilogue_loops(const Epilogue& epilogue, const EpilogueTile& tile, c
       return with([](float x) { return gelu_of(x); });
     case TERSOR_SILU:
       return with([](float x) { return silu_of(x); });
+    case TERSOR_GELU_TANH:
+      return with([](float x) { return gelu_tanh_of(x); });
+    case TERSOR_TANH:
+      return with([](float x) { return tanh_of(x); });
+    case TERSOR_SIGMOID:
+      return with([](float x) { return sigmoid_of(x); });
   }
 }
 

@@ -48,5 +48,60 @@ inline float silu_of(float x) {
   return x * choose(x < 0.0f, e, 1.0f) / (1.0f + e);
 }
 
+// 1 / (1 + e^-x)
+inline float sigmoid_of(float x) {
+  const float e = exp_of_nonpositive(choose(x < 0.0f, x, -x));
+  return choose(x < 0.0f, e, 1.0f) / (1.0f + e);
+}
+
+// Near 0 the polynomial of Cephes tanhf (Moshier), elsewhere (1 - e^-2|x|) / (1 + e^-2|x|) with the sign of x.
+inline float tanh_of(float x) {
+  const float size = choose(x < 0.0f, -x, x);
+  const float e = exp_of_nonpositive(-2.0f * size);
+  const float far = (1.0f - e) / (1.0f + e);
+  const float t = x * x;
+  float p = -5.70498872745e-3f;
+  p = p * t + 2.06390887954e-2f;
+  p = p * t + -5.37397155531e-2f;
+  p = p * t + 1.33314422036e-1f;
+  p = p * t + -3.33332819422e-1f;
+  return choose(size < 0.625f, p * t * x + x, choose(x < 0.0f, -far, far));
+}
+
+// The argument of the logistic function that gelu_tanh_of is x times.
+inline float gelu_tanh_argument(float x) { return 1.5957691216f * (x + 0.044715f * x * x * x); }
+
+// 0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) (Hendrycks & Gimpel 2016), as x * sigmoid of twice that argument,
+// which keeps its digits where tanh is next to -1.
+inline float gelu_tanh_of(float x) { return x * sigmoid_of(gelu_tanh_argument(x)); }
+
+// Slopes. Beyond the clamps they are 0 or 1 in f32, and products such as x * e^-x would be infinity * 0.
+
+inline float clamped(float x, float most) { return choose(x > most, most, choose(x < -most, -most, x)); }
+
+inline float gelu_slope_of(float x) {
+  x = clamped(x, 20.0f);
+  return 0.5f * (1.0f + erf_of(x * 0.70710678118f)) + x * 0.3989422804f * exp_of_nonpositive(-0.5f * x * x);
+}
+
+// s'(x) of the logistic function: the same on both sides of 0.
+inline float sigmoid_slope_of(float x) {
+  const float e = exp_of_nonpositive(choose(x < 0.0f, x, -x));
+  return e / ((1.0f + e) * (1.0f + e));
+}
+
+inline float gelu_tanh_slope_of(float x) {
+  x = clamped(x, 20.0f);
+  const float u = gelu_tanh_argument(x);
+  return sigmoid_of(u) + x * sigmoid_slope_of(u) * (1.5957691216f * (1.0f + 0.134145f * x * x));
+}
+
+inline float silu_slope_of(float x) {
+  x = clamped(x, 100.0f);
+  return sigmoid_of(x) + x * sigmoid_slope_of(x);
+}
+
+inline float tanh_slope_of(float x) { return 4.0f * sigmoid_slope_of(2.0f * x); }
+
 }  // namespace
 }  // namespace tersor::cpu

@@ -1,6 +1,7 @@
-#include "cpu/nn/loss.h"
+#include "cpu/nn/softmax_rows.h"
 #include "cpu/operations.h"
 #include "cpu/parallel.h"
+#include "cpu/reduction.h"
 #include "cpu/view.h"
 
 namespace tersor::cpu {
@@ -19,24 +20,16 @@ tersor_status cross_entropy(tersor_context* context, const tersor_tensor* logits
     }
   }
 
+  const SoftmaxRows& kernel = softmax_kernels.best()();
+  const auto factor = static_cast<float>(1.0 / static_cast<double>(rows));
   double total = 0.0;
   const tersor_status status = fold_chunks(
       context, rows, row_grain(4 * columns), 0.0, Sum::combine,
       [=](int64_t begin, int64_t end) {
         double sum = 0.0;
         for (int64_t row = begin; row < end; ++row) {
-          const float* zr = z + row * columns;
-          const Softmax softmax = softmax_of_row(zr, columns, 1.0f);
-          sum += softmax.log_total() - static_cast<double>(softmax.shifted(zr[label[row]]));
-          if (dz == nullptr) continue;
-          float* dr = dz + row * columns;
-          const auto mean = static_cast<float>(1.0 / static_cast<double>(rows));
-          const auto factor = static_cast<float>(1.0 / softmax.total);
-          softmax.exponentials(zr, columns, dr);
-          const float chosen = dr[label[row]] * factor;
-          map(
-              columns, dr, [=](float e) { return e * factor * mean; }, dr);
-          dr[label[row]] = (chosen - 1.0f) * mean;
+          const int64_t at = row * columns;
+          sum += kernel.cross_entropy(z + at, columns, label[row], factor, dz == nullptr ? nullptr : dz + at);
         }
         return sum;
       },

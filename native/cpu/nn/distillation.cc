@@ -1,42 +1,12 @@
 #include <cmath>
 
-#include "cpu/nn/loss.h"
+#include "cpu/nn/softmax_rows.h"
 #include "cpu/operations.h"
 #include "cpu/parallel.h"
+#include "cpu/reduction.h"
 #include "cpu/view.h"
 
 namespace tersor::cpu {
-namespace {
-
-// KL(softmax(teacher) || softmax(student)) of one row; gradient[j] = factor * (student probability - teacher's) unless
-// null.
-double divergence_of_row(const float* student, const float* teacher, int64_t columns, float scale, float factor,
-                         float* gradient) {
-  const Softmax s = softmax_of_row(student, columns, scale);
-  const Softmax t = softmax_of_row(teacher, columns, scale);
-  const auto s_factor = static_cast<float>(1.0 / s.total), t_factor = static_cast<float>(1.0 / t.total);
-  float s_block[kLossBlock], t_block[kLossBlock], terms[kLossBlock];
-  double divergence = 0.0;
-  for (int64_t j = 0; j < columns; j += kLossBlock) {
-    const int64_t count = std::min(kLossBlock, columns - j);
-    t.exponentials(teacher + j, count, t_block);
-    // A teacher probability of 0 contributes 0 even where the student's logit is -infinity.
-    map(
-        count, terms,
-        [&](float e, float zt, float zs) { return e > 0.0f || e != e ? e * (t.shifted(zt) - s.shifted(zs)) : 0.0f; },
-        t_block, teacher + j, student + j);
-    divergence += reduce_span<Sum>(terms, count);
-    if (gradient == nullptr) continue;
-    s.exponentials(student + j, count, s_block);
-    map(
-        count, gradient + j, [=](float es, float et) { return factor * (es * s_factor - et * t_factor); }, s_block,
-        t_block);
-  }
-  return divergence / t.total - (t.log_total() - s.log_total());
-}
-
-}  // namespace
-
 tersor_status distillation(tersor_context* context, const tersor_tensor* student, const tersor_tensor* teacher,
                            float temperature, const tersor_tensor* loss, const tersor_tensor* gradient) {
   const auto* s = data_of<const float>(student);
@@ -54,6 +24,7 @@ tersor_status distillation(tersor_context* context, const tersor_tensor* student
 
   const auto inverse = static_cast<float>(1.0 / static_cast<double>(temperature));
   const auto factor = static_cast<float>(static_cast<double>(temperature) / static_cast<double>(rows));
+  const SoftmaxRows& kernel = softmax_kernels.best()();
   double total = 0.0;
   const tersor_status status = fold_chunks(
       context, rows, row_grain(8 * columns), 0.0, Sum::combine,
@@ -61,7 +32,7 @@ tersor_status distillation(tersor_context* context, const tersor_tensor* student
         double sum = 0.0;
         for (int64_t row = begin; row < end; ++row) {
           const int64_t at = row * columns;
-          sum += divergence_of_row(s + at, t + at, columns, inverse, factor, ds == nullptr ? nullptr : ds + at);
+          sum += kernel.divergence(s + at, t + at, columns, inverse, factor, ds == nullptr ? nullptr : ds + at);
         }
         return sum;
       },

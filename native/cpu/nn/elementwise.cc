@@ -26,16 +26,6 @@ tersor_status map_pairs(tersor_context* context, const tersor_tensor* a, const t
 
 }  // namespace
 
-tersor_status relu(tersor_context* context, const tersor_tensor* x, const tersor_tensor* y) {
-  const auto* px = data_of<const float>(x);
-  auto* py = data_of<float>(y);
-  // Written so that NaN stays NaN: a broken layer must not look like a silent one.
-  return for_chunks(context, elements_of(x), kGrain, [&](int64_t begin, int64_t end) {
-    map(
-        end - begin, py + begin, [](float v) { return v < 0.0f ? 0.0f : v; }, px + begin);
-  });
-}
-
 tersor_status scale(tersor_context* context, const tersor_tensor* x, float factor, const tersor_tensor* y) {
   const auto* px = data_of<const float>(x);
   auto* py = data_of<float>(y);
@@ -54,10 +44,8 @@ tersor_status binary(tersor_context* context, tersor_binary_op op, const tersor_
       return map_pairs(context, a, b, y, [](float u, float v) { return u - v; });
     case TERSOR_MUL:
       return map_pairs(context, a, b, y, [](float u, float v) { return u * v; });
-    case TERSOR_RELU_GRADIENT:
-      return map_pairs(context, a, b, y, [](float u, float v) { return u > 0.0f ? v : 0.0f; });
   }
-  return fail(context, TERSOR_INVALID_ARGUMENT, "expected a binary operation in [0, 3], got %d", static_cast<int>(op));
+  return fail(context, TERSOR_INVALID_ARGUMENT, "expected a binary operation in [0, 2], got %d", static_cast<int>(op));
 }
 
 }  // namespace tersor::cpu

@@ -1,0 +1,7 @@
+#include "cpu/nn/activate_loops.h"
+
+namespace tersor::cpu {
+
+const ActivateSpan& activate_avx512() { return kActivateSpan; }
+
+}  // namespace tersor::cpu

@@ -1,0 +1,7 @@
+#include "cpu/nn/activate_loops.h"
+
+namespace tersor::cpu {
+
+const ActivateSpan& activate_scalar() { return kActivateSpan; }
+
+}  // namespace tersor::cpu

@@ -1,0 +1,300 @@
+import { expect } from 'chai';
+import fc from 'fast-check';
+import {
+  attention,
+  gelu,
+  layerNorm,
+  linear,
+  logSoftmax,
+  multiply,
+  rmsNorm,
+  sigmoid,
+  silu,
+  sum,
+  tanh,
+} from '../../lib/autograd';
+import { valueAndGradients } from '../../lib/autograd/tape';
+import { native } from '../../lib/native';
+import { philox, type RandomStream } from '../../lib/random';
+import { memory, type Tensor, tensor, tidy, zeros } from '../../lib/tensor';
+import { type Array64, array64, map64, random64, total as sumOf, toTensor } from '../support/array64';
+import { EPSILON, expectClose } from '../support/close';
+import { centralDifferences } from '../support/differences';
+import { expectNoLeaks } from '../tensor/leaks';
+
+interface Case {
+  readonly inputs: readonly Array64[];
+  readonly apply: (...inputs: Tensor[]) => Tensor;
+  readonly reference: (...inputs: Array64[]) => Array64;
+  /** Largest error of a value and of a gradient, in units of {@link EPSILON}. */
+  readonly roundings: number;
+}
+
+/** A value and its gradients against a formula in float64 and its central differences. */
+function check({ inputs, apply, reference, roundings }: Case, random: RandomStream): void {
+  const expected = reference(...inputs);
+  const weights = random64(expected.shape, random);
+  const loss64 = (x: readonly Array64[]) => {
+    const { data } = reference(...x);
+    return sumOf(data.length, (i) => (data[i] as number) * (weights.data[i] as number));
+  };
+  tidy(() => {
+    const tensors = inputs.map(toTensor);
+    expectClose(apply(...tensors), expected.data, roundings * EPSILON, 'value');
+    const { gradients } = valueAndGradients(() => sum(multiply(apply(...tensors), toTensor(weights))), tensors);
+    const slopes = centralDifferences(loss64, inputs);
+    gradients.forEach((gradient, k) => {
+      // Differences of the float64 formula are good to some 1e-6.
+      expectClose(gradient, (slopes[k] as Array64).data, 8 * roundings * EPSILON + 4e-6, `gradient by input ${k}`);
+    });
+  });
+}
+
+/** Maps each row of the last dimension. */
+function rows64(x: Array64, f: (row: Float64Array) => number[]): Array64 {
+  const columns = x.shape.at(-1) as number;
+  const data = Float64Array.from(x.data);
+  for (let i = 0; i < data.length; i += columns) data.set(f(x.data.slice(i, i + columns)), i);
+  return { shape: x.shape, data };
+}
+
+const mean = (row: Float64Array) => row.reduce((a, b) => a + b, 0) / row.length;
+
+function norm64(x: Array64, weight: Array64 | null, bias: Array64 | null, epsilon: number, center: boolean): Array64 {
+  return rows64(x, (row) => {
+    const middle = center ? mean(row) : 0;
+    const deviation = Math.sqrt(mean(row.map((v) => (v - middle) ** 2)) + epsilon);
+    return [...row].map((v, j) => ((v - middle) / deviation) * (weight?.data[j] ?? 1) + (bias?.data[j] ?? 0));
+  });
+}
+
+const logistic = (x: number) => 1 / (1 + Math.exp(-x));
+
+/** Φ by its integral: Simpson's rule from 0, exact to 1e-12 for |x| < 3. */
+function normal64(x: number): number {
+  const steps = 400;
+  const h = x / steps;
+  const density = (t: number) => Math.exp((-t * t) / 2) / Math.sqrt(2 * Math.PI);
+  const inner = sumOf(steps - 1, (i) => (i % 2 === 0 ? 4 : 2) * density((i + 1) * h));
+  return 0.5 + (h / 3) * (density(0) + inner + density(x));
+}
+
+const geluTanh64 = (x: number) => 0.5 * x * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3)));
+
+interface AttentionShape {
+  batch: number;
+  n: number;
+  m: number;
+  heads: number;
+  keyHeads: number;
+  d: number;
+  e: number;
+  causal: boolean;
+  mask: number[] | null;
+}
+
+function attention64(s: AttentionShape): (q: Array64, k: Array64, v: Array64) => Array64 {
+  const at = (x: Array64, b: number, rows: number, i: number, column: number) =>
+    x.data[(b * rows + i) * (x.shape[2] as number) + column] as number;
+  return (q, k, v) =>
+    array64([s.batch, s.n, s.heads * s.e], (place) => {
+      const column = place % (s.heads * s.e);
+      const [h, c] = [Math.floor(column / s.e), column % s.e];
+      const row = Math.floor(place / (s.heads * s.e));
+      const [b, i] = [Math.floor(row / s.n), row % s.n];
+      const keyHead = Math.floor(h / (s.heads / s.keyHeads));
+      const powers = Array.from({ length: s.m }, (_, j) => {
+        if ((s.causal && j > i + s.m - s.n) || s.mask?.[b * s.m + j] === 0) return 0;
+        const dot = sumOf(s.d, (p) => at(q, b, s.n, i, h * s.d + p) * at(k, b, s.m, j, keyHead * s.d + p));
+        return Math.exp(dot / Math.sqrt(s.d));
+      });
+      const total = sumOf(s.m, (j) => powers[j] as number);
+      if (total === 0) return 0;
+      return sumOf(s.m, (j) => (powers[j] as number) * at(v, b, s.m, j, keyHead * s.e + c)) / total;
+    });
+}
+
+const small = fc.integer({ min: 1, max: 9 });
+
+const cases: Record<string, fc.Arbitrary<(random: RandomStream) => Case>> = {
+  ...Object.fromEntries(
+    (
+      [
+        ['gelu', (x: Tensor) => gelu(x), (x: number) => x * normal64(x)],
+        ['gelu by tanh', (x: Tensor) => gelu(x, { approximate: 'tanh' }), geluTanh64],
+        ['silu', silu, (x: number) => x * logistic(x)],
+        ['tanh', tanh, Math.tanh],
+        ['sigmoid', sigmoid, logistic],
+      ] as const
+    ).map(([name, apply, f]) => [
+      name,
+      fc.tuple(small, small).map(([n, p]) => (random: RandomStream) => ({
+        inputs: [random64([n, p], random)],
+        apply,
+        reference: (x: Array64) => map64(x, f),
+        roundings: 30,
+      })),
+    ]),
+  ),
+  logSoftmax: fc.tuple(small, small).map(([n, p]) => (random) => ({
+    inputs: [random64([n, p], random)],
+    apply: logSoftmax,
+    reference: (x) =>
+      rows64(x, (row) => {
+        const logarithm = Math.log(sumOf(row.length, (j) => Math.exp(row[j] as number)));
+        return [...row].map((v) => v - logarithm);
+      }),
+    roundings: 40,
+  })),
+  'layer norm': fc.tuple(small, fc.integer({ min: 4, max: 40 })).map(([n, p]) => (random) => ({
+    inputs: [random64([2, n, p], random), random64([p], random), random64([p], random)],
+    apply: (x, weight, bias) => layerNorm(x, weight as Tensor, bias as Tensor, { epsilon: 0.01 }),
+    reference: (x, weight, bias) => norm64(x, weight as Array64, bias as Array64, 0.01, true),
+    roundings: 200,
+  })),
+  'RMS norm': fc.tuple(small, fc.integer({ min: 4, max: 40 })).map(([n, p]) => (random) => ({
+    inputs: [random64([n, p], random), random64([p], random)],
+    apply: (x, weight) => rmsNorm(x, weight as Tensor, { epsilon: 0.01 }),
+    reference: (x, weight) => norm64(x, weight as Array64, null, 0.01, false),
+    roundings: 200,
+  })),
+  'linear with each activation': fc
+    .tuple(small, small, fc.constantFrom('gelu', 'geluTanh', 'silu', 'tanh', 'sigmoid'))
+    .map(([n, p, name]) => (random) => {
+      const f = { gelu: (x: number) => x * normal64(x), geluTanh: geluTanh64, tanh: Math.tanh, sigmoid: logistic };
+      return {
+        inputs: [random64([n, 2], random), random64([p, 2], random), random64([p], random)].map((x) =>
+          map64(x, (v) => v / 4),
+        ),
+        apply: (x, w, bias) => linear(x, w as Tensor, { bias: bias as Tensor, activation: name as 'gelu' }),
+        reference: (x, w, bias) =>
+          array64([n, p], (i) => {
+            const [row, column] = [Math.floor(i / p), i % p];
+            const z =
+              sumOf(2, (k) => (x.data[row * 2 + k] as number) * ((w as Array64).data[column * 2 + k] as number)) +
+              ((bias as Array64).data[column] as number);
+            return name === 'silu' ? z * logistic(z) : f[name as 'gelu'](z);
+          }),
+        roundings: 40,
+      };
+    }),
+  attention: fc
+    .record({
+      batch: fc.constantFrom(1, 2),
+      n: small,
+      m: small,
+      keyHeads: fc.constantFrom(1, 2),
+      group: fc.constantFrom(1, 2),
+      d: fc.integer({ min: 1, max: 5 }),
+      e: fc.integer({ min: 1, max: 5 }),
+      causal: fc.boolean(),
+      masked: fc.boolean(),
+    })
+    .map(({ group, masked, ...s }) => (random) => {
+      const mask = masked ? Array.from({ length: s.batch * s.m }, () => random.integer(3)) : null;
+      const shape = { ...s, heads: group * s.keyHeads, mask };
+      return {
+        inputs: [
+          random64([s.batch, s.n, shape.heads * s.d], random),
+          random64([s.batch, s.m, s.keyHeads * s.d], random),
+          random64([s.batch, s.m, s.keyHeads * s.e], random),
+        ],
+        apply: (q, k, v) =>
+          attention(q, k as Tensor, v as Tensor, {
+            heads: shape.heads,
+            keyHeads: s.keyHeads,
+            causal: s.causal,
+            mask: mask === null ? null : tensor(Uint8Array.from(mask), [s.batch, s.m]),
+          }),
+        reference: (q, k, v) => attention64(shape)(q, k as Array64, v as Array64),
+        roundings: 400,
+      };
+    }),
+};
+
+describe('operations of training against float64 and central differences', () => {
+  expectNoLeaks();
+
+  for (const [name, arbitrary] of Object.entries(cases)) {
+    it(name, () => {
+      fc.assert(
+        fc.property(arbitrary, fc.nat(), (make, seed) => {
+          const random = philox(seed);
+          check(make(random), random);
+        }),
+        { numRuns: 15 },
+      );
+    });
+  }
+
+  it('attention over a dimension of heads equals that of heads side by side', () => {
+    tidy(() => {
+      const random = philox(3);
+      const [q, k, v] = [
+        [2, 3, 5, 4],
+        [2, 3, 6, 4],
+        [2, 3, 6, 2],
+      ].map((shape) => toTensor(random64(shape, random))) as [Tensor, Tensor, Tensor];
+      const mask = tensor(Uint8Array.of(1, 1, 0, 1, 1, 1, 0, 0, 0, 0, 0, 0), [2, 6]);
+      const { value, gradients } = valueAndGradients(() => sum(attention(q, k, v, { mask })), [q, k, v]);
+      const y = attention(q, k, v, { mask });
+      expect(y.shape).to.deep.equal([2, 3, 5, 2]);
+      const head = (x: Tensor, b: number, h: number) => {
+        const [, heads, rows, columns] = x.shape as [number, number, number, number];
+        const size = rows * columns;
+        const values = (x.toArray() as Float32Array).slice((b * heads + h) * size, (b * heads + h + 1) * size);
+        return tensor(values, [1, rows, columns]);
+      };
+      for (const [b, h] of [
+        [0, 0],
+        [0, 2],
+        [1, 1],
+      ] as const) {
+        const row = tensor((mask.toArray() as Uint8Array).slice(6 * b, 6 * b + 6), [1, 6]);
+        expectClose(
+          head(y, b, h),
+          attention(head(q, b, h), head(k, b, h), head(v, b, h), { mask: row }).toArray() as Float32Array,
+          0,
+          'y',
+        );
+      }
+      expect(gradients.map(({ shape }) => shape)).to.deep.equal([q.shape, k.shape, v.shape]);
+      expect(value.item()).to.be.closeTo(sum(y).item(), 1e-5);
+      expect([...head(gradients[2] as Tensor, 1, 0).toArray()].every((slope) => slope === 0)).to.equal(true);
+    });
+  });
+
+  it('attention over 8192 positions makes no matrix of them', () => {
+    tidy(() => {
+      const n = 8192;
+      const x = zeros([1, n, 8]);
+      const threads = native.threads();
+      native.setThreads(1);
+      const before = memory().bytes;
+      const resident = process.memoryUsage.rss();
+      const { gradients } = valueAndGradients(() => sum(attention(x, x, x, { heads: 2 })), [x]);
+      // x is 256 KiB; its matrix of scores would be 256 MiB a head.
+      expect(memory().bytes - before).to.be.below(4 * x.bytes);
+      expect(process.memoryUsage.rss() - resident).to.be.below(64 * 2 ** 20);
+      expect((gradients[0] as Tensor).shape).to.deep.equal(x.shape);
+      native.setThreads(threads);
+    });
+  });
+
+  it('attention refuses shapes that do not fit together', () => {
+    tidy(() => {
+      const x = zeros([2, 3, 4]);
+      const refused: [() => unknown, string][] = [
+        [() => attention(zeros([3, 4]), x, x), 'expected q, k and v of 3 or of 4 dimensions'],
+        [() => attention(x, x, x, { heads: 3 }), 'expected'],
+        [() => attention(x, zeros([2, 5, 6]), zeros([2, 5, 6])), 'expected k of shape [2, ?, 4]'],
+        [() => attention(x, x, zeros([2, 2, 4])), 'expected v of shape [2, 3, ?]'],
+        [() => attention(x, x, x, { heads: 4, keyHeads: 2 }), 'expected k of shape [2, ?, 2]'],
+        [() => attention(x, x, x, { mask: zeros([2, 4], 'u8') }), 'expected mask of shape [?, 3]'],
+        [() => attention(x, x, x, { mask: zeros([3, 3], 'u8') }), 'multiple of the rows of mask'],
+        [() => attention(x, x, x, { heads: 0 }), 'expected'],
+      ];
+      for (const [act, text] of refused) expect(act, String(act)).to.throw(text);
+    });
+  });
+});

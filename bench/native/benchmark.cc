@@ -8,9 +8,16 @@ namespace tersor::bench {
 namespace {
 
 const std::map<std::string, Benchmark (*)(const Parameters&)> kFamilies = {
-    {"gemm_f32", gemm_f32},           {"gemm_int8", gemm_int8}, {"csr_f32", csr_f32},
-    {"csr_int8", csr_int8},           {"svd_f32", svd_f32},     {"gptq", gptq},
-    {"embedding_bag", embedding_bag}, {"attention", attention},
+    {"gemm_f32", gemm_f32},
+    {"gemm_int8", gemm_int8},
+    {"gemm_int8_static", gemm_int8_static},
+    {"gemm_int8_dynamic", gemm_int8_dynamic},
+    {"csr_f32", csr_f32},
+    {"csr_int8", csr_int8},
+    {"svd_f32", svd_f32},
+    {"gptq", gptq},
+    {"embedding_bag", embedding_bag},
+    {"attention", attention},
 };
 
 }  // namespace

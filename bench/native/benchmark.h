@@ -40,6 +40,8 @@ class Parameters {
 // Operands are in memory and the peer's weights in its own layout when a benchmark is returned.
 Benchmark gemm_f32(const Parameters& shape);
 Benchmark gemm_int8(const Parameters& shape);
+Benchmark gemm_int8_static(const Parameters& shape);
+Benchmark gemm_int8_dynamic(const Parameters& shape);
 Benchmark csr_f32(const Parameters& shape);
 Benchmark csr_int8(const Parameters& shape);
 Benchmark svd_f32(const Parameters& shape);

@@ -82,6 +82,21 @@ typedef struct tersor_int8_epilogue {
   tersor_epilogue after;
 } tersor_int8_epilogue;
 
+// Columns of the longest int8 product: a sum of as many u8 by i8 products, less a zero point's share, fits in int32.
+enum { TERSOR_LONGEST_INT8_SUM = 2147483647 / (255 * 128) };
+
+// A weight i8 [rows, cols] as pack_int8 lays it out for this backend, with the sums of its rows.
+typedef struct tersor_int8_weight {
+  tersor_tensor packed;  // u8 [int8_bytes(rows, cols)]
+  int64_t rows, cols;
+} tersor_int8_weight;
+
+// How 8-bit activations stand for numbers: scale * (code - zero_point), with a code's own range for the zero point.
+typedef struct tersor_int8_codes {
+  float scale;
+  int32_t zero_point;
+} tersor_int8_codes;
+
 // How codes stand for real numbers: x^ = scale * (code - zero_point) or, when `biases` is set, x^ = scale * code +
 // bias. Parameters are f32 [rows, groups], group = cols / groups consecutive columns of a row (the last may be short);
 // [1, 1] is per tensor, groups = 1 is per channel.
@@ -202,9 +217,23 @@ typedef struct tersor_backend {
   // y[M,N] = epilogue(x[M,K] * w^T), f32.
   tersor_status (*gemm_packed)(tersor_context*, const tersor_tensor* x, const tersor_packed* w, const tersor_epilogue*,
                                const tersor_tensor* y);
-  // y[M,N] f32 from x u8 [M,K] and w i8 [N,K].
-  tersor_status (*gemm_int8)(tersor_context*, const tersor_tensor* x, const tersor_tensor* w,
-                             const tersor_int8_epilogue*, const tersor_tensor* y);
+
+  // Bytes of a packed int8 weight.
+  int64_t (*int8_bytes)(int64_t rows, int64_t cols);
+  // Lays out w i8 [N,K] for the products below.
+  tersor_status (*pack_int8)(tersor_context*, const tersor_tensor* w, const tersor_tensor* packed);
+  // y[M,N] = epilogue(float(sum_k (x[m,k] - input.zero_point) * w[n,k]) * (input.scale * scale[n])), the sum exact.
+  // x: codes u8 or i8, or f32 that is quantized to u8 as `quantize` does it; NaN or Inf in it is an error.
+  // scales: f32 [N] or [1].
+  // y: f32, or u8 with `output` (else null): the result is quantized once more, NaN as the smallest code.
+  tersor_status (*gemm_int8)(tersor_context*, const tersor_tensor* x, const tersor_int8_weight* w,
+                             const tersor_int8_codes* input, const tersor_tensor* scales, const tersor_epilogue*,
+                             const tersor_int8_codes* output, const tersor_tensor* y);
+  // The same for x f32 with codes u8 of each row's own: low = min(row, 0), high = max(row, 0), scale = (high - low) / 255
+  // (1 where that is no normal number), zero point = round(-low / scale). The product of a row with NaN or infinity is NaN,
+  // which does not touch other rows.
+  tersor_status (*gemm_int8_dynamic)(tersor_context*, const tersor_tensor* x, const tersor_int8_weight* w,
+                                     const tersor_tensor* scales, const tersor_epilogue*, const tersor_tensor* y);
 
   // Bytes of a packed weight.
   int64_t (*quantized_bytes)(int64_t rows, int64_t cols, int32_t bits, int64_t group_size, int32_t has_offsets);

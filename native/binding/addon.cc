@@ -117,6 +117,13 @@ napi_value quantized_bytes(Arguments& in) {
   return Napi::Number::New(in.env(), static_cast<double>(bytes));
 }
 
+// rows, cols, device -> bytes of an int8 weight packed there
+napi_value int8_bytes(Arguments& in) {
+  const int64_t rows = in.integer("rows", 0, INT32_MAX), cols = in.integer("cols", 0, INT32_MAX);
+  const int64_t bytes = backend_of(in.text("device"))->int8_bytes(rows, cols);
+  return Napi::Number::New(in.env(), static_cast<double>(bytes));
+}
+
 napi_value threads(Arguments& in) { return Napi::Number::New(in.env(), thread_count()); }
 
 napi_value set_threads(Arguments& in) {
@@ -184,6 +191,7 @@ constexpr Function kFunctions[] = {
     {"cancel", 1, cancel},
     {"packedElements", 4, packed_elements},
     {"quantizedBytes", 6, quantized_bytes},
+    {"int8Bytes", 3, int8_bytes},
     {"threads", 0, threads},
     {"setThreads", 1, set_threads},
     {"kernels", 0, kernels},

@@ -6,12 +6,9 @@
 namespace tersor::binding {
 namespace {
 
-// The longest dot product of u8 by i8 whose sum, less a zero point's share, always fits in int32.
-constexpr int64_t kMaxInt8Depth = 2147483647 / (255 * 128);
-
 void expect_int8_depth(const Arguments& in, int64_t depth) {
-  if (depth <= kMaxInt8Depth) return;
-  in.fail(TERSOR_UNSUPPORTED, "expected at most " + std::to_string(kMaxInt8Depth) +
+  if (depth <= TERSOR_LONGEST_INT8_SUM) return;
+  in.fail(TERSOR_UNSUPPORTED, "expected at most " + std::to_string(TERSOR_LONGEST_INT8_SUM) +
                                   " columns so that int32 sums are exact, got " + std::to_string(depth));
 }
 
@@ -125,18 +122,62 @@ auto gemm_packed(Arguments& in) {
   };
 }
 
-auto gemm_int8(Arguments& in) {
-  const Operand x = in.input("x", kU8, 2);
+auto pack_int8(Arguments& in) {
   const Operand w = in.input("w", kI8, 2);
-  in.expect_shape(w, {kAny, x.dim(1)}, {x});
-  expect_int8_depth(in, x.dim(1));
-  const Int8Epilogue epilogue = read_int8_epilogue(in, x.dim(0), w.dim(0));
+  const Operand packed = in.output("packed", kU8);
+  in.expect_shape(packed, {in.backend().int8_bytes(w.dim(0), w.dim(1))}, {w});
+  return [w = w.tensor(), packed = packed.tensor()](const tersor_backend& backend, tersor_context* context) {
+    return backend.pack_int8(context, &w, &packed);
+  };
+}
+
+// tersor_int8_weight and its scales, in argument order.
+struct Int8Weight {
+  tersor_int8_weight view;
+  tersor_tensor scales;
+};
+
+Int8Weight read_int8_weight(Arguments& in) {
+  const Operand packed = in.input("packed", kU8, 1);
+  const int64_t rows = in.integer("rows", 0, INT32_MAX);
+  const int64_t cols = in.integer("cols", 0, INT32_MAX);
+  expect_int8_depth(in, cols);
+  in.expect_shape(packed, {in.backend().int8_bytes(rows, cols)});
+  const Operand scales = in.input("scales", kF32, 1);
+  if (scales.dim(0) != 1) in.expect_shape(scales, {rows});
+  return {{packed.tensor(), rows, cols}, scales.tensor()};
+}
+
+auto gemm_int8(Arguments& in) {
+  const Operand x = in.input("x", kF32 | kU8 | kI8, 2);
+  const float input_scale = in.positive("inputScale");
+  const int64_t lowest = x.tensor().dtype == TERSOR_I8 ? -128 : 0;
+  const auto input_zero_point = static_cast<int32_t>(in.integer("inputZeroPoint", lowest, lowest + 255));
+  const Int8Weight w = read_int8_weight(in);
+  in.expect_shape(x, {kAny, w.view.cols});
+  const Epilogue epilogue = read_epilogue(in, x.dim(0), w.view.rows);
+  const float output_scale = in.positive("outputScale");
+  const auto output_zero_point = static_cast<int32_t>(in.integer("outputZeroPoint", 0, 255));
+  const Operand y = in.output("y", kF32 | kU8);
+  in.expect_shape(y, {x.dim(0), w.view.rows}, {x});
+  return [=, x = x.tensor(), y = y.tensor()](const tersor_backend& backend, tersor_context* context) {
+    const tersor_int8_codes input{input_scale, input_zero_point}, output{output_scale, output_zero_point};
+    const tersor_epilogue view = epilogue.view();
+    return backend.gemm_int8(context, &x, &w.view, &input, &w.scales, &view, y.dtype == TERSOR_U8 ? &output : nullptr,
+                             &y);
+  };
+}
+
+auto gemm_int8_dynamic(Arguments& in) {
+  const Operand x = in.input("x", kF32, 2);
+  const Int8Weight w = read_int8_weight(in);
+  in.expect_shape(x, {kAny, w.view.cols});
+  const Epilogue epilogue = read_epilogue(in, x.dim(0), w.view.rows);
   const Operand y = in.output("y", kF32);
-  in.expect_shape(y, {x.dim(0), w.dim(0)}, {x, w});
-  return [epilogue, x = x.tensor(), w = w.tensor(), y = y.tensor()](const tersor_backend& backend,
-                                                                    tersor_context* context) {
-    const tersor_int8_epilogue view = epilogue.view();
-    return backend.gemm_int8(context, &x, &w, &view, &y);
+  in.expect_shape(y, {x.dim(0), w.view.rows}, {x});
+  return [=, x = x.tensor(), y = y.tensor()](const tersor_backend& backend, tersor_context* context) {
+    const tersor_epilogue view = epilogue.view();
+    return backend.gemm_int8_dynamic(context, &x, &w.view, &w.scales, &view, &y);
   };
 }
 
@@ -228,7 +269,9 @@ constexpr Operation kOperations[] = {
     operation<gemm>("gemm", 9),
     operation<pack_gemm>("packGemm", 2),
     operation<gemm_packed>("gemmPacked", 8),
-    operation<gemm_int8>("gemmInt8", 10),
+    operation<pack_int8>("packInt8", 2),
+    operation<gemm_int8>("gemmInt8", 13),
+    operation<gemm_int8_dynamic>("gemmInt8Dynamic", 9),
     operation<csr_packed_bytes>("csrPackedBytes", 5),
     operation<pack_csr>("packCsr", 5),
     operation<csr_gemm>("csrGemm", 8),

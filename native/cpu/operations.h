@@ -21,8 +21,13 @@ int64_t packed_elements(int64_t rows, int64_t cols, tersor_dtype dtype);
 tersor_status pack_gemm(tersor_context*, const tersor_tensor* w, const tersor_tensor* panels);
 tersor_status gemm_packed(tersor_context*, const tersor_tensor* x, const tersor_packed* w, const tersor_epilogue*,
                           const tersor_tensor* y);
-tersor_status gemm_int8(tersor_context*, const tersor_tensor* x, const tersor_tensor* w, const tersor_int8_epilogue*,
-                        const tersor_tensor* y);
+int64_t int8_bytes(int64_t rows, int64_t cols);
+tersor_status pack_int8(tersor_context*, const tersor_tensor* w, const tersor_tensor* packed);
+tersor_status gemm_int8(tersor_context*, const tersor_tensor* x, const tersor_int8_weight* w,
+                        const tersor_int8_codes* input, const tersor_tensor* scales, const tersor_epilogue*,
+                        const tersor_int8_codes* output, const tersor_tensor* y);
+tersor_status gemm_int8_dynamic(tersor_context*, const tersor_tensor* x, const tersor_int8_weight* w,
+                                const tersor_tensor* scales, const tersor_epilogue*, const tersor_tensor* y);
 int64_t quantized_bytes(int64_t rows, int64_t cols, int32_t bits, int64_t group_size, int32_t has_offsets);
 tersor_status pack_quantized(tersor_context*, const tersor_tensor* codes, const tersor_affine*,
                              const tersor_tensor* packed);

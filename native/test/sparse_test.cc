@@ -175,6 +175,7 @@ TEST_CASE("csr_gemm_int8: every kernel and shape, bit for bit") {
       const Typed<int8_t> dense({c.n, c.k}, w.dense);
       Operand<int8_t> operand(w, c.k);
       const tersor_packed_csr packed = operand.pack();
+      const Typed<uint8_t> dense_packed({cpu::int8_bytes(c.n, c.k)});
       const tersor_int8_epilogue epilogue{
           input_scale,
           zero_point,
@@ -183,7 +184,10 @@ TEST_CASE("csr_gemm_int8: every kernel and shape, bit for bit") {
           {has_bias ? static_cast<const tersor_tensor*>(tb) : nullptr, relu ? TERSOR_RELU : TERSOR_IDENTITY, nullptr}};
       REQUIRE(cpu::csr_gemm_int8_with(kernel, &context, tx, &packed, &epilogue, y) == TERSOR_OK);
       check_same_bits(describe(isa, c), y.values(), expected);
-      REQUIRE(cpu::gemm_int8(&context, tx, dense, &epilogue, dense_y) == TERSOR_OK);
+      REQUIRE(cpu::pack_int8(&context, dense, dense_packed) == TERSOR_OK);
+      const tersor_int8_weight view{*static_cast<const tersor_tensor*>(dense_packed), c.n, c.k};
+      const tersor_int8_codes input{input_scale, zero_point};
+      REQUIRE(cpu::gemm_int8(&context, tx, &view, &input, ts, &epilogue.after, nullptr, dense_y) == TERSOR_OK);
       check_same_bits(describe(isa, c) + " as a dense weight", dense_y.values(), y.values());
     }
   });

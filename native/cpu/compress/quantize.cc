@@ -1,5 +1,6 @@
 #include "cpu/compress/affine.h"
 #include "cpu/compress/bits.h"
+#include "cpu/compress/encode.h"
 #include "cpu/finite.h"
 #include "cpu/ids.h"
 #include "cpu/operations.h"
@@ -18,13 +19,6 @@ CodeRange range_of(tersor_dtype dtype) {
 }
 
 template <typename Code>
-void encode(const AffineGroup& group, const float* x, int64_t count, Code* codes) {
-  for (int64_t j = 0; j < count; ++j) {
-    codes[j] = static_cast<Code>(static_cast<int32_t>(group.step(x[j])) + group.zero_point);
-  }
-}
-
-template <typename Code>
 void decode(const AffineGroup& group, const Code* codes, int64_t count, float* y) {
   for (int64_t j = 0; j < count; ++j) {
     y[j] = group.value(static_cast<float>(static_cast<int32_t>(codes[j]) - group.zero_point));
@@ -38,16 +32,13 @@ struct Encoder {
   AffineGroups groups;
   FirstPlace bad_parameter, bad_value;
 
-  template <typename Code>
-  void columns_of_row(int64_t row, int64_t first, int64_t last, Code* codes) {
+  // Codes of type i8 or u8, by their bits.
+  void columns_of_row(int64_t row, int64_t first, int64_t last, uint8_t* codes) {
     groups.for_columns(row, first, last, bad_parameter, [&](const AffineGroup& group, int64_t begin, int64_t end) {
       const float* from = x + row * columns + begin;
-      const int64_t bad = first_non_finite(from, end - begin);
-      if (bad >= 0) {
-        bad_value.report(row * columns + begin + bad);
-      } else {
-        encode(group, from, end - begin, codes + (begin - first));
-      }
+      const Encoding encoding = {group.scale, group.bias, group.lower, group.upper, group.zero_point};
+      if (encode_kernels.best()(encoding, from, end - begin, codes + (begin - first))) return;
+      bad_value.report(row * columns + begin + first_non_finite(from, end - begin));
     });
   }
 
@@ -99,8 +90,6 @@ tersor_status quantize(tersor_context* context, const tersor_tensor* x, const te
       uint8_t* to = data_of<uint8_t>(codes) + row * stride;
       if (is_bit_packed(codes->dtype)) {
         encoder.packed_row(row, bits_of(codes->dtype), to);
-      } else if (codes->dtype == TERSOR_I8) {
-        encoder.columns_of_row(row, 0, columns, reinterpret_cast<int8_t*>(to));
       } else {
         encoder.columns_of_row(row, 0, columns, to);
       }

@@ -1,0 +1,84 @@
+// Products of 8-bit activations with a packed int8 weight: the kernels behind the backend's `gemm_int8` and
+// `gemm_int8_dynamic`. Sums are exact and everything in floating point is one rule, so every ISA gives the same bits.
+#pragma once
+
+#include <cstdint>
+
+#include "backend/backend.h"
+#include "backend/kernels.h"
+#include "cpu/compress/encode.h"
+#include "cpu/epilogue/epilogue.h"
+#include "cpu/int8/layout.h"
+
+namespace tersor::cpu {
+
+// x as the product reads it: codes u8, codes i8 (which are 128 less than the codes that count) or f32 to be coded.
+struct Int8Input {
+  const void* data;
+  tersor_dtype dtype;
+  bool dynamic;  // f32 only: a scale and a zero point for each row, from its range
+  float scale;
+  int32_t zero_point;  // of u8 codes
+};
+
+struct Int8Product {
+  int64_t m;
+  Int8Input x;
+  PackedInt8 w;
+  const float* scales;
+  bool one_scale;
+  Epilogue epilogue;
+  float* y;  // or null, and then
+  uint8_t* codes;
+  Encoding encoding;
+};
+
+using Int8Kernel = tersor_status(tersor_context*, const Int8Product&);
+
+extern const KernelList<Int8Kernel> gemm_int8_kernels;
+
+Int8Kernel gemm_int8_scalar;
+Int8Kernel gemm_int8_avx2;
+Int8Kernel gemm_int8_avx2vnni;
+Int8Kernel gemm_int8_avx512vnni;
+
+// Some rows of x by some steps of a tile of w: first sums, products added to them, and then the sums themselves or,
+// with the last steps, results.
+struct Int8Panel {
+  int64_t steps;
+  const uint8_t* x;
+  int64_t x_stride, rows;
+  const int8_t* w;
+  // First sums: start[i * start_stride + 0..31] or, with zero points, -zero_points[i] * start[0..31].
+  const int32_t* start;
+  int64_t start_stride;
+  const int32_t* zero_points;
+  // Where the sums go [i][32]; null for results y[i * y_stride + 0..31] = sum * factors[0..31] or, with scales of x,
+  // sum * (x_scales[i] * factors[0..31]).
+  int32_t* sums;
+  float* y;
+  int64_t y_stride;
+  const float *factors, *x_scales;
+  // What to prefetch meanwhile: `ahead_lines` (1, 4 or 8) lines of 64 bytes for every four steps.
+  const int8_t* ahead;
+  int ahead_lines;
+};
+
+// The inner loop of one ISA.
+struct Int8Tiles {
+  int64_t rows;  // most rows of a panel
+  void (*multiply)(const Int8Panel&);
+};
+
+// The whole product with the loops of one ISA.
+tersor_status gemm_int8_tiles(tersor_context* context, const Int8Product& product, const Int8Tiles& tiles);
+
+// The whole operations with a kernel of the caller's choice; see backend/backend.h.
+tersor_status gemm_int8_with(Int8Kernel* kernel, tersor_context* context, const tersor_tensor* x,
+                             const tersor_int8_weight* w, const tersor_int8_codes* input, const tersor_tensor* scales,
+                             const tersor_epilogue* epilogue, const tersor_int8_codes* output, const tersor_tensor* y);
+tersor_status gemm_int8_dynamic_with(Int8Kernel* kernel, tersor_context* context, const tersor_tensor* x,
+                                     const tersor_int8_weight* w, const tersor_tensor* scales,
+                                     const tersor_epilogue* epilogue, const tersor_tensor* y);
+
+}  // namespace tersor::cpu

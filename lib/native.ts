@@ -116,6 +116,8 @@ type Attention = [q: T, k: T, v: T, heads: number, keyHeads: number, scale: numb
 type PackedWeight = [packed: T, rows: number, cols: number, bits: number, groupSize: number, hasOffsets: boolean];
 /** `tersor_bags`, in argument order. */
 export type BagArguments = [ids: T, offsets: T, weights: Optional, includeLastOffset: boolean, mode: BagMode];
+/** `tersor_int8_weight` and its scales, in argument order. */
+type Int8Weight = [packed: T, rows: number, cols: number, scales: T];
 /** `tersor_int8_epilogue`, in argument order. */
 export type Int8Epilogue = [inputScale: number, inputZeroPoint: number, scales: T, rowSums: T, ...after: Epilogue];
 /** `tersor_epilogue`, in argument order. */
@@ -131,7 +133,15 @@ export interface NativeOperations {
   gemm(a: T, transposeA: boolean, b: T, transposeB: boolean, ...rest: [...Epilogue, accumulate: boolean, c: T]): void;
   packGemm(w: T, panels: T): void;
   gemmPacked(x: T, ...rest: [...PackedDense, ...Epilogue, y: T]): void;
-  gemmInt8(x: T, w: T, ...rest: [...Int8Epilogue, y: T]): void;
+  packInt8(w: T, packed: T): void;
+  /** The output's scale and zero point count when y is u8. */
+  gemmInt8(
+    x: T,
+    inputScale: number,
+    inputZeroPoint: number,
+    ...rest: [...Int8Weight, ...Epilogue, outputScale: number, outputZeroPoint: number, y: T]
+  ): void;
+  gemmInt8Dynamic(x: T, ...rest: [...Int8Weight, ...Epilogue, y: T]): void;
   gemmQuantized(x: T, ...rest: [...PackedWeight, ...Epilogue, y: T]): void;
   csrPackedBytes(...args: [...Csr, bytes: T]): void;
   packCsr(...args: [...Csr, packed: T]): void;
@@ -236,6 +246,8 @@ export interface NativeAddon extends NativeOperations {
     hasOffsets: boolean,
     device: string,
   ): number;
+  /** Bytes of what `packInt8` writes on `device`. */
+  int8Bytes(rows: number, cols: number, device: string): number;
   threads(): number;
   setThreads(count: number): void;
   kernels(): KernelInfo[];

@@ -1,7 +1,7 @@
 import { TersorError } from '../errors';
 import type { Model } from '../models';
 import { matchWeights } from './match';
-import { type PlannedWeight, plannedWeight, planWeight } from './planned-weight';
+import { calibrates, type PlannedWeight, plannedWeight, planWeight } from './planned-weight';
 import type { Recipe, Retrain, Step } from './schema';
 
 /** A step with the weights it acts on. */
@@ -88,9 +88,9 @@ function outline(step: Step) {
     return { label, patterns, retrain, needsData: retrain !== undefined };
   }
   if ('quantize' in step) {
-    const { weights: patterns, method, bits, activations, retrain } = step.quantize;
+    const { weights: patterns, method, bits, retrain } = step.quantize;
     const label = method === 'gptq' ? `int${bits} gptq` : `int${bits}`;
-    const needsData = retrain !== undefined || activations !== undefined || method === 'gptq';
+    const needsData = retrain !== undefined || calibrates(step.quantize) || method === 'gptq';
     return { label, patterns, retrain, needsData };
   }
   if ('factorize' in step) {

@@ -40,6 +40,11 @@ export function schemeOf({ bits, scheme, granularity, groupSize }: QuantizeStep)
   return { bits, scheme, granularity, ...(groupSize === undefined ? {} : { groupSize }) };
 }
 
+/** Whether the ranges of the inputs have to be observed before the model can run. */
+export function calibrates({ activations }: QuantizeStep): boolean {
+  return activations !== undefined && activations.observer !== 'dynamic';
+}
+
 function changed(weight: PlannedWeight, change: Partial<Compression>): PlannedWeight {
   const matrices = weight.matrices.map((matrix) => ({ ...matrix, ...change }));
   for (const matrix of matrices) assertPackable(matrix.shape, matrix);

@@ -116,10 +116,13 @@ const activationQuantizationSchema = withRules(
   z.strictObject({
     /** Bits of a code: 8. */
     bits: z.literal(8),
-    /** 'asymmetric' (default): unsigned codes with one scale and one zero point for each layer's input. */
+    /** 'asymmetric' (default): unsigned codes with one scale and one zero point for a range. */
     scheme: z.enum(['asymmetric']).default('asymmetric'),
-    /** How the range is found: 'ema' (default), a moving average over batches (Jacob et al., arXiv 1712.05877), or 'min-max', the widest seen. */
-    observer: z.enum(['ema', 'min-max']).default('ema'),
+    /**
+     * How the range is found: 'ema' (default), a moving average over batches (Jacob et al., arXiv 1712.05877); 'min-max', the widest seen;
+     * or 'dynamic': every example's own, found while the model runs, which needs no data.
+     */
+    observer: z.enum(['ema', 'min-max', 'dynamic']).default('ema'),
     /** Share of the old range that the moving average keeps at each batch, 0 to below 1. Only with 'ema', where the default is 0.99. */
     momentum: momentum.exactOptional(),
   }),
@@ -128,8 +131,8 @@ const activationQuantizationSchema = withRules(
       keys: ['momentum', 'observer'],
       broken: (activations) =>
         activations.momentum !== undefined &&
-        activations.observer === 'min-max' &&
-        'expected momentum only with observer ema, got it with min-max',
+        activations.observer !== 'ema' &&
+        `expected momentum only with observer ema, got it with ${activations.observer}`,
     },
   ],
 ).transform((activations) =>

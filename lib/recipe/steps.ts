@@ -5,8 +5,8 @@ import { type Tensor, tidy } from '../tensor';
 import { type FitOptions, type FitProgress, fit, type TrainingTask } from '../train';
 import { DEFAULT_OBSERVER, restoreWeight, type TrainableWeight, type Weight } from '../weights';
 import type { PlannedStep } from './plan';
-import { schemeOf } from './planned-weight';
-import type { FactorizeStep, PruneStep, QuantizeStep, Retrain } from './schema';
+import { calibrates, schemeOf } from './planned-weight';
+import type { ActivationQuantization, FactorizeStep, PruneStep, QuantizeStep, Retrain } from './schema';
 
 /** What the steps of a recipe share. */
 export interface StepContext {
@@ -47,7 +47,7 @@ export async function applyStep(before: StepResult, planned: PlannedStep, contex
     if ('quantize' in step) quantize(matrices, step.quantize);
     if (retrain !== undefined) {
       await train(trainable, retrain, { ...context, afterStep });
-    } else if ('quantize' in step && step.quantize.activations !== undefined) {
+    } else if ('quantize' in step && calibrates(step.quantize)) {
       await calibrate(trainable, trainingOf(context), { seed: context.seed, signal: context.signal });
     }
     return pack(before, trainable, planned);
@@ -68,8 +68,12 @@ function prune(matrices: Matrices, { sparsity, threshold, schedule }: PruneStep)
 function quantize(matrices: Matrices, step: QuantizeStep): void {
   for (const matrix of matrices) {
     matrix.quantize(schemeOf(step));
-    if (step.activations !== undefined) matrix.quantizeInputs({ ...DEFAULT_OBSERVER, ...step.activations });
+    if (step.activations !== undefined) matrix.quantizeInputs(observerOf(step.activations));
   }
+}
+
+function observerOf({ observer, momentum = DEFAULT_OBSERVER.momentum }: ActivationQuantization) {
+  return observer === 'dynamic' ? observer : { observer, momentum };
 }
 
 async function factorized(

@@ -8,10 +8,13 @@ const matrixShape = z
   .tuple([dimension, dimension.positive()])
   .refine(([rows, columns]) => Number.isSafeInteger(rows * columns), 'more elements than can be counted');
 
-const input = z.strictObject({
-  scale: z.number().min(SMALLEST_NORMAL).max(LARGEST),
-  zeroPoint: z.number().int().min(0).max(255),
-});
+const input = z.union([
+  z.strictObject({
+    scale: z.number().min(SMALLEST_NORMAL).max(LARGEST),
+    zeroPoint: z.number().int().min(0).max(255),
+  }),
+  z.literal('dynamic'),
+]);
 
 /** The quantization scheme as users write it, see scheme.ts. */
 export const schemeSchema = z

@@ -1,6 +1,6 @@
 export { Dense } from './dense';
 export { type Descriptor, descriptorSchema } from './descriptor';
-export { DEFAULT_OBSERVER, type InputQuantization, type ObserverOptions } from './input';
+export { DEFAULT_OBSERVER, type InputQuantization, type ObserverOptions, type StaticInput } from './input';
 export { LowRank } from './low-rank';
 export { Quantized, quantizeMatrix } from './quantized';
 export { restoreWeight } from './restore';

@@ -7,14 +7,26 @@ import { roundHalfEven } from './scheme';
 
 const CODES = 255;
 
-/** Static per-tensor quantization of a matmul's input to uint8: the integer kernels need it. */
-export interface InputQuantization {
+/** Static per-tensor quantization of a matmul's input to uint8. */
+export interface StaticInput {
   readonly scale: number;
   readonly zeroPoint: number;
 }
 
+/**
+ * How a matmul's input becomes uint8, as the integer kernels need it: by fixed parameters, which cost nothing, or 'dynamic': each row by
+ * its own range, which needs no calibration and takes any input. A row with NaN or infinity then gives NaN; static quantization refuses it.
+ */
+export type InputQuantization = StaticInput | 'dynamic';
+
+/** What a weight's representation says of its inputs: ", int8 inputs". */
+export function describeInput(input: InputQuantization | null | undefined): string {
+  if (!input) return '';
+  return input === 'dynamic' ? ', dynamic int8 inputs' : ', int8 inputs';
+}
+
 /** Parameters whose 256 codes cover [min, max] and 0 exactly. A range too small for the kernels, such as that of all-zero inputs, gets steps of 1. */
-export function inputQuantizationFor([min, max]: readonly [number, number]): InputQuantization {
+export function inputQuantizationFor([min, max]: readonly [number, number]): StaticInput {
   const low = Math.min(min, 0);
   const step = Math.fround((Math.max(max, 0) - low) / CODES);
   const scale = step < SMALLEST_NORMAL ? 1 : step;
@@ -27,7 +39,7 @@ export class InputQuantizer {
   readonly zeroPoint: number;
   private readonly affine: InputAffine;
 
-  constructor(quantization: InputQuantization) {
+  constructor(quantization: StaticInput) {
     this.scale = quantization.scale;
     this.zeroPoint = quantization.zeroPoint;
     this.affine = affineOf(quantization);
@@ -59,11 +71,60 @@ export interface ObserverOptions {
 /** What the reference implementations of quantization-aware training use (Jacob et al. 2018). */
 export const DEFAULT_OBSERVER: ObserverOptions = { observer: 'ema', momentum: 0.99 };
 
+/** Rounds the inputs of a matmul that is trained, as the packed weight will. */
+export interface InputRounding {
+  /** Follow the inputs, or only round them. */
+  observing: boolean;
+  /** What training has to remember, f32; null for nothing. */
+  readonly range: Tensor | null;
+  fakeQuantize(x: Tensor): Tensor;
+  /** @throws ERR_TERSOR_INVALID_ARGUMENT before anything was observed */
+  quantization(): InputQuantization;
+  dispose(): void;
+}
+
+/** Continues from what was chosen before. */
+export function inputRounding(input: InputQuantization): InputRounding {
+  return input === 'dynamic' ? new DynamicRounding() : InputObserver.of(input);
+}
+
+/** Rounds every row of the inputs to 256 codes of its own range. */
+export class DynamicRounding implements InputRounding {
+  observing = true;
+  readonly range = null;
+
+  fakeQuantize(x: Tensor): Tensor {
+    const [rows = 0, columns = 0] = x.shape;
+    if (x.size === 0) return x;
+    const low = empty([rows, 1]);
+    const high = empty([rows, 1]);
+    native.minMax(x.handle, columns, low.handle, high.handle);
+    const maxima = high.toArray() as Float32Array;
+    const rowCodes = Array.from(low.toArray() as Float32Array, (min, i) => inputQuantizationFor([min, maxima[i] ?? 0]));
+    return fakeQuantize(x, {
+      ...affineOf({ scale: 1, zeroPoint: 0 }),
+      scales: tensor(
+        Float32Array.from(rowCodes, ({ scale }) => scale),
+        [rows, 1],
+      ),
+      zeroPoints: tensor(
+        Int32Array.from(rowCodes, ({ zeroPoint }) => zeroPoint),
+        [rows, 1],
+      ),
+    });
+  }
+
+  quantization(): InputQuantization {
+    return 'dynamic';
+  }
+
+  dispose(): void {}
+}
+
 /** Watches the inputs of a matmul while it trains, and rounds them as {@link InputQuantizer} will. */
-export class InputObserver {
+export class InputObserver implements InputRounding {
   /** f32 [2]: smallest and largest value; NaN before the first batch. */
   readonly range: Tensor;
-  /** Follow the inputs, or only round them. */
   observing = true;
   private readonly options: ObserverOptions;
 
@@ -73,7 +134,7 @@ export class InputObserver {
   }
 
   /** Continues from parameters that were chosen before. */
-  static of({ scale, zeroPoint }: InputQuantization): InputObserver {
+  static of({ scale, zeroPoint }: StaticInput): InputObserver {
     // The outermost codes of a range that fills f32 stand for numbers beyond it.
     const bounds = [-zeroPoint * scale, (CODES - zeroPoint) * scale].map((bound) =>
       Math.min(Math.max(bound, -LARGEST), LARGEST),
@@ -82,7 +143,7 @@ export class InputObserver {
   }
 
   /** @throws ERR_TERSOR_INVALID_ARGUMENT before anything was observed */
-  quantization(): InputQuantization {
+  quantization(): StaticInput {
     const [min, max] = this.range.toArray() as Float32Array;
     if (min === undefined || max === undefined || Number.isNaN(min)) {
       throw new TersorError(
@@ -124,7 +185,7 @@ export class InputObserver {
 
 type InputAffine = Affine & { readonly zeroPoints: Tensor };
 
-function affineOf({ scale, zeroPoint }: InputQuantization): InputAffine {
+function affineOf({ scale, zeroPoint }: StaticInput): InputAffine {
   return {
     scales: full([1, 1], scale),
     zeroPoints: full([1, 1], zeroPoint, 'i32'),

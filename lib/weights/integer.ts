@@ -1,7 +1,7 @@
 import { epilogueArguments, type LinearOptions } from '../autograd';
-import { type Int8Epilogue, native } from '../native';
+import { native } from '../native';
 import { empty, full, keep, type Tensor, tensor, tidy } from '../tensor';
-import { type InputQuantization, InputQuantizer } from './input';
+import { type InputQuantization, InputQuantizer, type StaticInput } from './input';
 import type { PackedCsr } from './packed-csr';
 import { codeRange, type QuantizationScheme } from './scheme';
 
@@ -13,59 +13,70 @@ export interface Product {
   dispose(): void;
 }
 
-/** What an integer product needs beside the weight's int8 values. */
-export interface IntegerOperands {
-  readonly input: InputQuantization;
-  /** f32 [rows or 1, 1]; shared, not taken over. */
-  readonly scales: Tensor;
-  /** Sum of each row's integers, which the input's zero point is multiplied by. */
-  readonly rowSums: Int32Array;
-}
-
 /**
- * Quantizes the inputs to uint8, multiplies exactly, rescales.
+ * Quantizes the inputs to uint8, multiplies exactly, rescales. Inputs with fixed parameters may be codes already: u8, or i8 that are 128
+ * less. The weight is copied once into the order in which the device's kernels
+ * read it.
  *
- * @param weight i8 [rows, columns]; taken over
+ * @param weight i8 [rows, columns]; stays the caller's
+ * @param weightScales f32 [rows or 1, 1]; shared, not taken over
  */
-export function denseIntegerProduct(weight: Tensor, operands: IntegerOperands): Product {
-  keep(weight);
-  return integerProduct(weight.shape[0] as number, [weight], operands, (x, epilogue, y) =>
-    native.gemmInt8(x.handle, weight.handle, ...epilogue, y.handle),
-  );
+export function denseIntegerProduct(weight: Tensor, input: InputQuantization, weightScales: Tensor): Product {
+  const shape = weight.shape as readonly [number, number];
+  const packed = keep(empty([native.int8Bytes(...shape, weight.device)], 'u8', weight.device));
+  native.packInt8(weight.handle, packed.handle);
+  const scales = vectorOf(weightScales);
+  return {
+    multiply(x, options) {
+      const y = empty([x.shape[0] ?? 0, shape[0]]);
+      const operands = [packed.handle, ...shape, scales.handle, ...epilogueArguments(options)] as const;
+      if (input === 'dynamic') native.gemmInt8Dynamic(x.handle, ...operands, y.handle);
+      else native.gemmInt8(x.handle, input.scale, zeroPointOf(input, x), ...operands, 1, 0, y.handle);
+      return y;
+    },
+    dispose() {
+      packed.dispose();
+      scales.dispose();
+    },
+  };
 }
 
 /**
  * The same numbers, to the bit, from the nonzeros alone.
  *
  * @param csr of int8 values; taken over
+ * @param sums sum of each row's integers, which the input's zero point is multiplied by
  */
-export function sparseIntegerProduct(csr: PackedCsr, operands: IntegerOperands): Product {
-  return integerProduct(operands.rowSums.length, [csr], operands, (x, epilogue, y) =>
-    native.csrGemmInt8(x.handle, ...csr.arguments(), ...epilogue, y.handle),
-  );
-}
-
-function integerProduct(
-  rows: number,
-  parts: readonly { dispose(): void }[],
-  operands: IntegerOperands,
-  run: (x: Tensor, epilogue: Int8Epilogue, y: Tensor) => void,
+export function sparseIntegerProduct(
+  csr: PackedCsr,
+  input: StaticInput,
+  weightScales: Tensor,
+  sums: Int32Array,
 ): Product {
-  const input = new InputQuantizer(operands.input);
-  const scales = keep(operands.scales.reshape([operands.scales.size]));
-  const rowSums = keep(tensor(operands.rowSums));
+  const quantizer = new InputQuantizer(input);
+  const scales = vectorOf(weightScales);
+  const rowSums = keep(tensor(sums));
   return {
     multiply(x, options) {
-      const y = empty([x.shape[0] ?? 0, rows]);
-      const { scale, zeroPoint } = input;
-      run(input.quantize(x), [scale, zeroPoint, scales.handle, rowSums.handle, ...epilogueArguments(options)], y);
+      const y = empty([x.shape[0] ?? 0, sums.length]);
+      const { scale, zeroPoint } = quantizer;
+      const epilogue = [scale, zeroPoint, scales.handle, rowSums.handle, ...epilogueArguments(options)] as const;
+      native.csrGemmInt8(quantizer.quantize(x).handle, ...csr.arguments(), ...epilogue, y.handle);
       return y;
     },
     dispose() {
-      input.dispose();
-      for (const part of [...parts, scales, rowSums]) part.dispose();
+      for (const part of [quantizer, csr, scales, rowSums]) part.dispose();
     },
   };
+}
+
+/** Signed codes count from -128. */
+function zeroPointOf({ zeroPoint }: StaticInput, x: Tensor): number {
+  return x.dtype === 'i8' ? zeroPoint - 128 : zeroPoint;
+}
+
+function vectorOf(scales: Tensor): Tensor {
+  return keep(scales.reshape([scales.size]));
 }
 
 /** The integers that symmetric codes stand for: code minus zero point. */

@@ -4,7 +4,7 @@ import { type Affine, affineArguments, empty, full, keep, type Tensor, tensor, t
 import { bagOfGathered, type FusedRows, fuseRows } from './bag';
 import { type BlobReader, corrupt, readArray, readScales, readTensor, toBlob } from './blob';
 import type { QuantizedDescriptor } from './descriptor';
-import type { InputQuantization } from './input';
+import { describeInput, type InputQuantization } from './input';
 import { denseIntegerProduct, integersOf, type Product } from './integer';
 import { packedProduct, readsCodes } from './packed';
 import {
@@ -28,7 +28,10 @@ export interface QuantizedParts {
   /** i8, u8 or u1..u4 [rows, columns], see `codeRange`. */
   readonly codes: Tensor;
   readonly affine: Affine;
-  /** Static uint8 quantization of the input: the product then runs in the integer kernels. */
+  /**
+   * Quantization of the input to uint8: the product then runs in the integer kernels. With fixed parameters, `matmul` takes codes too: u8,
+   * or i8 that are 128 less.
+   */
   readonly input?: InputQuantization | null;
 }
 
@@ -55,7 +58,7 @@ export class Quantized implements Weight {
   }
 
   get representation(): string {
-    return `${describeScheme(this.parts.scheme)}${this.integer === null ? '' : ', int8 inputs'}`;
+    return `${describeScheme(this.parts.scheme)}${describeInput(this.parts.input)}`;
   }
 
   matmul(x: Tensor, options: LinearOptions = {}): Tensor {
@@ -176,21 +179,13 @@ export function quantizeMatrix(
 }
 
 function integerProduct({ scheme, codes, affine }: QuantizedParts, input: InputQuantization): Product {
-  const values = integersOf(codes, scheme);
-  const sums = rowSums(values, codes.shape as readonly [number, number]);
-  const weight = codes.dtype === 'i8' ? codes : tensor(values, codes.shape);
-  return denseIntegerProduct(weight, { input, scales: affine.scales, rowSums: sums });
-}
-
-/** Sum of each row's integers. */
-function rowSums(values: Int8Array, [rows, columns]: readonly [number, number]): Int32Array {
-  const sums = new Int32Array(rows);
-  for (let row = 0; row < rows; row++) {
-    let sum = 0;
-    for (let i = row * columns; i < (row + 1) * columns; i++) sum += values[i] as number;
-    sums[row] = sum;
+  if (codes.dtype === 'i8') return denseIntegerProduct(codes, input, affine.scales);
+  const integers = tensor(integersOf(codes, scheme), codes.shape);
+  try {
+    return denseIntegerProduct(integers, input, affine.scales);
+  } finally {
+    integers.dispose();
   }
-  return sums;
 }
 
 function tensorsOf({ codes, affine }: QuantizedParts): Tensor[] {

@@ -78,7 +78,7 @@ export function assertIntegerScheme(
 }
 
 /** The longest sum of uint8 by int8 products that the kernels add in 32 bits. */
-const LONGEST_INTEGER_SUM = 65_792;
+const LONGEST_INTEGER_SUM = 65_793;
 
 /**
  * Checks that the integer kernels can multiply a weight with quantized inputs.

@@ -7,7 +7,7 @@ import { packBits, unpackBits } from './bit-stream';
 import { assertFinite, type BlobReader, bytesBlob, readArray, readScales, toBlob } from './blob';
 import { type Csr, compressRows, denseRows, nonzerosOf, positionsOf, scaleValues, sumRows } from './csr';
 import type { SparseDescriptor } from './descriptor';
-import type { InputQuantization } from './input';
+import { describeInput, type InputQuantization } from './input';
 import { denseIntegerProduct, integersOf, type Product, sparseIntegerProduct } from './integer';
 import { PackedCsr } from './packed-csr';
 import { decodePositions, encodePositions } from './relative-index';
@@ -26,7 +26,7 @@ import { TrainableMatrix } from './trainable';
 import { assertMatrix, type StoredWeight, storedBytes, type Weight } from './weight';
 
 /**
- * Share of nonzeros up to which the integer product reads them alone. Above, it runs the dense integer kernel on an int8 matrix of its own,
+ * Share of nonzeros up to which the integer product reads them alone, when its inputs have fixed parameters. Otherwise, it runs the dense integer kernel on an int8 matrix of its own,
  * which costs a byte per element beside the nonzeros. Estimated, not measured: at 784 x 128 and 20 % nonzero the dense kernel took a fifth
  * (batch 1) and two fifths (batch 128) of the sparse one's time; if that time is proportional to the nonzeros, they meet at 4 % and 8 %.
  */
@@ -92,7 +92,7 @@ export class Sparse implements Weight {
   get representation(): string {
     const zeros = 100 * (1 - this.nonzeros() / Math.max(this.parameters(), 1));
     const values = this.quantization === null ? 'f32' : describeScheme(this.quantization.scheme);
-    return `${values}, ${zeros.toFixed(1)} % sparse${this.quantization?.input ? ', int8 inputs' : ''}`;
+    return `${values}, ${zeros.toFixed(1)} % sparse${describeInput(this.quantization?.input)}`;
   }
 
   matmul(x: Tensor, options: LinearOptions = {}): Tensor {
@@ -196,11 +196,16 @@ export class Sparse implements Weight {
   }
 
   private integerProduct(csr: Csr, { scales }: ValueQuantization, input: InputQuantization): Product {
-    const operands = { input, scales, rowSums: sumRows(csr.values as Int8Array, csr.rowOffsets) };
-    if (this.nonzeros() <= SPARSE_PRODUCT_DENSITY * this.parameters()) {
-      return sparseIntegerProduct(new PackedCsr(this, () => this.values), operands);
+    if (input !== 'dynamic' && this.nonzeros() <= SPARSE_PRODUCT_DENSITY * this.parameters()) {
+      const sums = sumRows(csr.values as Int8Array, csr.rowOffsets);
+      return sparseIntegerProduct(new PackedCsr(this, () => this.values), input, scales, sums);
     }
-    return denseIntegerProduct(tensor(Int8Array.from(denseRows(csr)), this.shape), operands);
+    const dense = tensor(Int8Array.from(denseRows(csr)), this.shape);
+    try {
+      return denseIntegerProduct(dense, input, scales);
+    } finally {
+      dense.dispose();
+    }
   }
 }
 

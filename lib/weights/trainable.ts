@@ -13,7 +13,14 @@ import { Binary, native } from '../native';
 import { keep, type Tensor } from '../tensor';
 import { bagOfFactors } from './bag';
 import { Dense } from './dense';
-import { InputObserver, type InputQuantization, type ObserverOptions } from './input';
+import {
+  DynamicRounding,
+  InputObserver,
+  type InputQuantization,
+  type InputRounding,
+  inputRounding,
+  type ObserverOptions,
+} from './input';
 import { LowRank } from './low-rank';
 import { quantizeMatrix } from './quantized';
 import { affineFor, assertIntegerProduct, assertIntegerScheme, assertScheme, type QuantizationScheme } from './scheme';
@@ -40,14 +47,14 @@ export class TrainableMatrix implements TrainableWeight {
   readonly latent: Tensor;
   private mask: Tensor | null;
   private scheme: QuantizationScheme | null;
-  private observer: InputObserver | null;
+  private observer: InputRounding | null;
 
   constructor({ latent, mask = null, scheme = null, input = null }: TrainableMatrixParts) {
     assertPackable(latent.shape, { masked: mask !== null, scheme, inputs: input !== null });
     this.latent = keep(latent);
     this.mask = mask === null ? null : keep(mask);
     this.scheme = scheme;
-    this.observer = input === null ? null : InputObserver.of(input);
+    this.observer = input === null ? null : inputRounding(input);
   }
 
   get shape(): readonly number[] {
@@ -114,14 +121,14 @@ export class TrainableMatrix implements TrainableWeight {
   }
 
   /**
-   * Observes the inputs and rounds them to uint8 from now on.
+   * Rounds the inputs to uint8 from now on: by a range that is observed, or 'dynamic': each row by its own.
    *
    * @throws ERR_TERSOR_UNSUPPORTED
    */
-  quantizeInputs(options: ObserverOptions): void {
+  quantizeInputs(options: ObserverOptions | 'dynamic'): void {
     this.assertPackable({ inputs: true });
     this.observer?.dispose();
-    this.observer = new InputObserver(options);
+    this.observer = options === 'dynamic' ? new DynamicRounding() : new InputObserver(options);
   }
 
   /** Whether the input range follows the batches (training, calibration) or stays (evaluation). */
@@ -136,7 +143,8 @@ export class TrainableMatrix implements TrainableWeight {
   state(): ReadonlyMap<string, Tensor> {
     const state = new Map([['latent', this.latent]]);
     if (this.mask !== null) state.set('mask', this.mask);
-    if (this.observer !== null) state.set('input_range', this.observer.range);
+    const range = this.observer?.range ?? null;
+    if (range !== null) state.set('input_range', range);
     return state;
   }
 

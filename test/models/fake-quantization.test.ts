@@ -108,8 +108,13 @@ describe('a model trained under fake quantization', () => {
 
   function checkProduct(trained: TrainableMatrix, served: Weight, x: Tensor, options: LinearOptions = {}): Tensor {
     const { descriptor } = served.store();
-    if (descriptor === null || descriptor.kind === 'low-rank' || descriptor.input === undefined) {
-      throw new Error(`expected quantized inputs, got ${served.representation}`);
+    if (
+      descriptor === null ||
+      descriptor.kind === 'low-rank' ||
+      descriptor.input === undefined ||
+      descriptor.input === 'dynamic'
+    ) {
+      throw new Error(`expected static quantized inputs, got ${served.representation}`);
     }
     const { input } = descriptor;
     const rounded = (x.toArray() as Float32Array).map(

@@ -38,6 +38,7 @@ describe('native operations', () => {
       'cancel',
       'packedElements',
       'quantizedBytes',
+      'int8Bytes',
       'threads',
       'setThreads',
       'kernels',

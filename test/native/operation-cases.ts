@@ -98,6 +98,9 @@ const packedCsr = (values: () => Tensor): Argument[] =>
     call('packCsr', handlesOf([...weight, packed]));
     return [packed, 2, 3];
   });
+/** A tile of 128 bytes of sums and one step of 128 bytes of codes. */
+const int8Weight = () => [u8([256], 1, 2, 3), 2, 3, f32([2], 0.25, 0.5)];
+const epilogue = () => [f32([2], 1, -1), Activation.relu, f32([4, 2], 0.5)];
 const int8Epilogue = () => [0.5, 3, f32([2], 0.25, 0.5), i32([2], 3, 3), f32([2], 1, -1), Activation.relu, null];
 const affine = () => [f32([2, 1], 0.5, 0.25), i32([2, 1], 1, -1), null, -8, 7, 3];
 
@@ -150,10 +153,16 @@ export const CASES: OperationCase[] = [
     ],
     outputs: [7],
   },
+  { operation: 'packInt8', args: () => [i8([2, 4], 1, -2), zeros([256], 'u8')], outputs: [1] },
   {
     operation: 'gemmInt8',
-    args: () => [u8([4, 3], 1, 2, 200), i8([2, 3], 1, 0, 2), ...int8Epilogue(), zeros([4, 2])],
-    outputs: [9],
+    args: () => [u8([4, 3], 1, 2, 200), 0.5, 3, ...int8Weight(), ...epilogue(), 0.5, 9, zeros([4, 2], 'u8')],
+    outputs: [12],
+  },
+  {
+    operation: 'gemmInt8Dynamic',
+    args: () => [f32([4, 3], 1, 2, -3), ...int8Weight(), ...epilogue(), zeros([4, 2])],
+    outputs: [8],
   },
   {
     operation: 'gemmQuantized',

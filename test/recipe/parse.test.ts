@@ -358,6 +358,11 @@ describe('validateRecipe', () => {
       'beside activations, got granularity group',
     ],
     [
+      'momentum of dynamic inputs',
+      { quantize: { ...base, bits: 8, activations: { bits: 8, observer: 'dynamic', momentum: 0.5 } } },
+      'momentum only with observer ema, got it with dynamic',
+    ],
+    [
       'momentum of a min-max observer',
       { quantize: { ...base, bits: 8, activations: { bits: 8, observer: 'min-max', momentum: 0.5 } } },
       'momentum only with observer ema',

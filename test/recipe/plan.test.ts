@@ -125,6 +125,12 @@ describe('planRecipe', () => {
     expect(typo.message).to.include(`did you mean '${WEIGHT}'?`);
   });
 
+  it('needs no data for inputs that are quantized by the range of each row', () => {
+    const dynamic = { quantize: { weights, bits: 8, activations: { bits: 8, observer: 'dynamic' } } };
+    expect(plan(using(perceptron()), [dynamic], false).steps).to.have.length(1);
+    expect(refusal(using(perceptron()), [INTEGER], false).message).to.include('training data');
+  });
+
   it('asks for training data where a step trains or calibrates, and only there', () => {
     const model = using(perceptron());
     const retrain = { epochs: 1 };

@@ -237,6 +237,7 @@ describe('runRecipe', function () {
         { bits: 8, scheme: 'asymmetric' },
         { bits: 2, scheme: 'asymmetric', granularity: 'row' },
         { bits: 8, activations: { bits: 8 } },
+        { bits: 8, activations: { bits: 8, observer: 'dynamic' } },
       ].map((codes, i) => ({ name: `v${i}`, steps: [{ quantize: { weights: ['*'], ...codes } }] }));
       const recipe = validateRecipe({ recipe: 1, variants });
       await run(

@@ -94,6 +94,7 @@ describe('applyStep', () => {
       { bits: 2, scheme: 'asymmetric', granularity: 'group', groupSize: 5 },
       { bits: 4, scheme: 'asymmetric', granularity: 'row' },
       { bits: 8, activations: { bits: 8 } },
+      { bits: 8, activations: { bits: 8, observer: 'dynamic' } },
     ]) {
       const first = { quantize: { weights: [FIRST], ...codes } };
       const last = { quantize: { weights: [SECOND], bits: 8, activations: { bits: 8 } } };

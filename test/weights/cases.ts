@@ -57,12 +57,13 @@ const RANK = 3;
 export const CASES: readonly WeightCase[] = [
   { name: 'dense', kind: 'dense', make: (w) => new Dense(w.clone()) },
   ...SCHEMES.map((scheme) => quantized(scheme, null)),
-  ...INTEGER_SCHEMES.map((scheme) => quantized(scheme, INPUT)),
+  ...INTEGER_SCHEMES.flatMap((scheme) => [quantized(scheme, INPUT), quantized(scheme, 'dynamic')]),
   sparse(null, null),
-  ...INTEGER_SCHEMES.flatMap((scheme) => [sparse(scheme, null), sparse(scheme, INPUT)]),
+  ...INTEGER_SCHEMES.flatMap((scheme) => [sparse(scheme, null), sparse(scheme, INPUT), sparse(scheme, 'dynamic')]),
   lowRank('dense factors', (factor) => new Dense(factor.clone())),
   lowRank('int4 factors', (factor) => quantizeMatrix(factor, INT4)),
   lowRank('int8 factors, int8 inputs', (factor) => quantizeMatrix(factor, INT8, { scale: 1 / 32, zeroPoint: 128 })),
+  lowRank('int8 factors, dynamic int8 inputs', (factor) => quantizeMatrix(factor, INT8, 'dynamic')),
   lowRank('sparse factors', (factor) => Sparse.from(factor)),
   lowRank('sparse int8 factors, int8 inputs', (factor) => Sparse.from(factor, INT8, { scale: 1 / 32, zeroPoint: 128 })),
 ];
@@ -75,7 +76,7 @@ export function caseNamed(name: string): WeightCase {
 }
 
 function quantized(scheme: QuantizationScheme, input: InputQuantization | null): WeightCase {
-  const inputs = input === null ? '' : ', int8 inputs';
+  const inputs = inputsName(input);
   return {
     name: `quantized ${schemeName(scheme)}${inputs}`,
     kind: 'quantized',
@@ -85,8 +86,13 @@ function quantized(scheme: QuantizationScheme, input: InputQuantization | null):
 
 function sparse(scheme: QuantizationScheme | null, input: InputQuantization | null): WeightCase {
   const values = scheme === null ? 'f32' : schemeName(scheme);
-  const inputs = input === null ? '' : ', int8 inputs';
+  const inputs = inputsName(input);
   return { name: `sparse ${values}${inputs}`, kind: 'sparse', make: (w) => Sparse.from(w, scheme, input) };
+}
+
+function inputsName(input: InputQuantization | null): string {
+  if (input === null) return '';
+  return input === 'dynamic' ? ', dynamic int8 inputs' : ', int8 inputs';
 }
 
 /**

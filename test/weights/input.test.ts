@@ -2,7 +2,13 @@ import { expect } from 'chai';
 import fc from 'fast-check';
 import { philox } from '../../lib/random';
 import { full, type Tensor, tensor, tidy } from '../../lib/tensor';
-import { type ObserverOptions, type QuantizationScheme, TrainableMatrix } from '../../lib/weights';
+import {
+  type ObserverOptions,
+  type QuantizationScheme,
+  quantizeMatrix,
+  Sparse,
+  TrainableMatrix,
+} from '../../lib/weights';
 import { InputObserver, InputQuantizer, inputQuantizationFor } from '../../lib/weights/input';
 import { expectClose, expectSameBits } from '../support/close';
 import { inputCode } from './reference';
@@ -120,11 +126,101 @@ describe('input ranges observed in training', () => {
       for (const each of again.matrices()) each.observe(false);
       const repacked = again.pack();
       const inputOf = ({ descriptor }: ReturnType<typeof packed.store>) =>
-        descriptor?.kind === 'quantized' ? descriptor.input : undefined;
+        descriptor?.kind === 'quantized' && descriptor.input !== 'dynamic' ? descriptor.input : undefined;
       const [first, second] = [inputOf(packed.store()), inputOf(repacked.store())];
       expect(second?.zeroPoint).to.equal(first?.zeroPoint);
       expect(second?.scale).to.be.closeTo(first?.scale ?? 0, 1e-6 * (first?.scale ?? 0));
       for (const each of [matrix, packed, again, repacked]) each.dispose();
+    });
+  });
+});
+
+describe('dynamic quantization of inputs', () => {
+  /** Rows whose ranges lie far apart. */
+  const rows = () =>
+    tensor([
+      [-1, 2, 0.3, 0, 1e-3],
+      [1e6, 3e6, 2e6, 0, 7e5],
+      [0, 0, 0, 0, 0],
+      [-4e-5, 0, -1e-5, -2e-5, -3e-5],
+    ]);
+
+  it('codes every row by its own range, in training as when served', () => {
+    tidy(() => {
+      const matrix = new TrainableMatrix({ latent: full([3, 5], 0.5), scheme: INT8 });
+      matrix.quantizeInputs('dynamic');
+      const served = matrix.pack();
+      expect(served.representation).to.equal('int8 per channel, dynamic int8 inputs');
+      const x = rows();
+      const trained = matrix.matmul(x).toArray() as Float32Array;
+      (served.matmul(x).toArray() as Float32Array).forEach((value, i) => {
+        const row = (x.toArray() as Float32Array).slice(Math.floor(i / 3) * 5, Math.floor(i / 3) * 5 + 5);
+        const size = row.reduce((sum, each) => sum + Math.abs(each), 0);
+        expect(value, `element ${i}`).to.be.closeTo(trained[i] as number, 8 * size * 2 ** -24);
+        const sum = row.reduce((total, each) => total + each / 2, 0);
+        // Five inputs, each half a step of rounding and half a step of the zero point away, times a weight of 0.5.
+        const step = (Math.max(0, ...row) - Math.min(0, ...row)) / 255;
+        expect(value, `element ${i}`).to.be.closeTo(sum, 5 * 0.5 * step + 8 * size * 2 ** -24);
+      });
+      served.dispose();
+      matrix.dispose();
+    });
+  });
+
+  it('gives NaN for rows with NaN or infinity and leaves the others as they are', () => {
+    tidy(() => {
+      for (const weight of [
+        quantizeMatrix(full([2, 5], -0.5), INT8, 'dynamic'),
+        Sparse.from(full([2, 5], -0.5), INT8, 'dynamic'),
+      ]) {
+        const clean = weight.matmul(rows()).toArray() as Float32Array;
+        for (const bad of [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY]) {
+          const x = rows().toArray() as Float32Array;
+          x[7] = bad;
+          const y = weight.matmul(tensor(x, [4, 5])).toArray() as Float32Array;
+          expect([...y.subarray(2, 4)]).to.deep.equal([Number.NaN, Number.NaN]);
+          expect([...y.subarray(0, 2), ...y.subarray(4)]).to.deep.equal([
+            ...clean.subarray(0, 2),
+            ...clean.subarray(4),
+          ]);
+        }
+        weight.dispose();
+      }
+    });
+  });
+
+  it('survives packing and training again, and has nothing to remember', () => {
+    tidy(() => {
+      const packed = quantizeMatrix(full([2, 5], 0.5), INT8, 'dynamic');
+      const again = packed.trainable();
+      expect([...again.state().keys()]).to.deep.equal(['latent']);
+      const repacked = again.pack();
+      expect(repacked.store().descriptor).to.deep.equal(packed.store().descriptor);
+      expectSameBits(repacked.matmul(rows()), packed.matmul(rows()), 'packed again');
+      for (const each of [packed, again, repacked]) each.dispose();
+    });
+  });
+
+  it('takes no rows', () => {
+    tidy(() => {
+      const matrix = new TrainableMatrix({ latent: full([2, 5], 0.5), scheme: INT8, input: 'dynamic' });
+      expect(matrix.matmul(tensor([], [0, 5])).shape).to.deep.equal([0, 2]);
+      matrix.dispose();
+    });
+  });
+});
+
+describe('inputs that are codes already', () => {
+  it('are multiplied as they are, unsigned or signed', () => {
+    tidy(() => {
+      const input = { scale: 0.25, zeroPoint: 100 };
+      const weight = quantizeMatrix(full([2, 5], 0.5), INT8, input);
+      const x = tensor([[-1, 2, 0.5, 0, 3.25]]);
+      const codes = Uint8Array.from(x.toArray() as Float32Array, (value) => inputCode(value, input));
+      expectSameBits(weight.matmul(tensor(codes, [1, 5])), weight.matmul(x), 'codes u8');
+      const signed = Int8Array.from(codes, (code) => code - 128);
+      expectSameBits(weight.matmul(tensor(signed, [1, 5])), weight.matmul(x), 'codes i8');
+      weight.dispose();
     });
   });
 });

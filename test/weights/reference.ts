@@ -69,20 +69,30 @@ function multiplyIntegers(
   const added = residual ? (residual.toArray() as Float32Array) : null;
   const count = x.length / columns;
   const y = new Float32Array(count * rows);
-  const codes = Float64Array.from(x, (value) => inputCode(value, input));
   for (let i = 0; i < count; i++) {
+    const inputs = x.subarray(i * columns, (i + 1) * columns);
+    const { scale, zeroPoint } = input === 'dynamic' ? rowRange(inputs) : input;
+    const codes = inputs.map((value) => inputCode(value, { scale, zeroPoint }));
     for (let row = 0; row < rows; row++) {
       let sum = 0;
       for (let k = 0; k < columns; k++) {
-        sum += ((codes[i * columns + k] as number) - input.zeroPoint) * (integers[row * columns + k] as number);
+        sum += ((codes[k] as number) - zeroPoint) * (integers[row * columns + k] as number);
       }
-      const factor = Math.fround(input.scale * (scales[scales.length === 1 ? 0 : row] as number));
+      const factor = Math.fround(scale * (scales[scales.length === 1 ? 0 : row] as number));
       const scaled = Math.fround(Math.fround(sum) * factor);
       const value = terms === null ? scaled : Math.fround(scaled + (terms[row] as number));
       y[i * rows + row] = activate(value, activation) + (added?.[i * rows + row] ?? 0);
     }
   }
   return y;
+}
+
+/** 256 codes from the smallest to the largest number of a row, 0 among them. */
+function rowRange(x: Float32Array): { scale: number; zeroPoint: number } {
+  const low = Math.min(0, ...x);
+  const step = Math.fround((Math.max(0, ...x) - low) / 255);
+  const scale = step < 2 ** -126 ? 1 : step;
+  return { scale, zeroPoint: Math.min(Math.max(halfEven(-low / scale), 0), 255) };
 }
 
 /** round half even(x / scale) + zero point, clamped to 0..255. */

@@ -183,14 +183,14 @@ describe('a matrix under training', () => {
 
     it('quantized inputs of more columns than 32-bit sums hold', () => {
       tidy(() => {
-        const matrix = new TrainableMatrix({ latent: full([1, 65_793], 0.5) });
+        const matrix = new TrainableMatrix({ latent: full([1, 65_794], 0.5) });
         matrix.quantize(INT8);
         expectCode(() => matrix.quantizeInputs(DEFAULT_OBSERVER), 'ERR_TERSOR_UNSUPPORTED');
         matrix.dispose();
-        const widest = quantizeMatrix(full([1, 65_792], -0.5), INT8, { scale: 1, zeroPoint: 255 });
-        // The longest exact sum: 65,792 products of -255 and -127, each scale rounded once.
-        const y = widest.matmul(full([1, 65_792], -255)).item();
-        expect(y).to.be.closeTo(65_792 * 255 * 0.5, 65_792 * 255 * 0.5 * 2 ** -22);
+        const widest = quantizeMatrix(full([1, 65_793], -0.5), INT8, { scale: 1, zeroPoint: 255 });
+        // The longest exact sum: 65,793 products of -255 and -127, each scale rounded once.
+        const y = widest.matmul(full([1, 65_793], -255)).item();
+        expect(y).to.be.closeTo(65_793 * 255 * 0.5, 65_793 * 255 * 0.5 * 2 ** -22);
         widest.dispose();
       });
     });

@@ -189,20 +189,22 @@ export interface NativeOperations {
   minMax(x: T, groupSize: number, minimum: T, maximum: T): void;
   magnitudeThreshold(x: T, count: number, threshold: T): void;
   magnitudeMask(x: T, threshold: number, mask: T): void;
+  /** `velocities` may be empty when momentum is 0; maxNorm 0 leaves gradients as they are. */
   sgdStep(
-    parameter: T,
-    gradient: T,
-    velocity: Optional,
+    parameters: readonly T[],
+    gradients: readonly T[],
+    velocities: readonly T[],
     learningRate: number,
     momentum: number,
     weightDecay: number,
     nesterov: boolean,
+    maxNorm: number,
   ): void;
   adamStep(
-    parameter: T,
-    gradient: T,
-    firstMoment: T,
-    secondMoment: T,
+    parameters: readonly T[],
+    gradients: readonly T[],
+    firstMoments: readonly T[],
+    secondMoments: readonly T[],
     learningRate: number,
     beta1: number,
     beta2: number,
@@ -210,6 +212,7 @@ export interface NativeOperations {
     weightDecay: number,
     decoupledDecay: boolean,
     step: number,
+    maxNorm: number,
   ): void;
 }
 

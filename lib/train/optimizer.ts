@@ -1,5 +1,5 @@
 import { TersorError } from '../errors';
-import { native } from '../native';
+import { type NativeTensor, native } from '../native';
 import { keep, type Tensor, zeros } from '../tensor';
 
 /** Updates parameters in place from their gradients. */
@@ -25,6 +25,11 @@ export interface SgdOptions {
   readonly weightDecay?: number;
   /** Look ahead along the momentum (Sutskever et al. 2013). Default false. */
   readonly nesterov?: boolean;
+  /**
+   * Length that all gradients together, as one vector, are scaled down to when they are longer (Pascanu et al. 2013), in the same
+   * call. Default 0: they are left as they are.
+   */
+  readonly maxGradientNorm?: number;
 }
 
 /**
@@ -38,7 +43,7 @@ export interface SgdOptions {
  */
 export function sgd(
   parameters: readonly Tensor[],
-  { momentum = 0, weightDecay = 0, nesterov = false }: SgdOptions = {},
+  { momentum = 0, weightDecay = 0, nesterov = false, maxGradientNorm = 0 }: SgdOptions = {},
 ): Optimizer {
   if (nesterov && momentum === 0) {
     throw new TersorError('ERR_TERSOR_INVALID_ARGUMENT', 'expected a momentum above 0 with nesterov, got 0, at sgd');
@@ -46,10 +51,17 @@ export function sgd(
   const velocities = momentum === 0 ? [] : zerosLike(parameters);
   return {
     update(gradients, learningRate) {
-      forEachPair(parameters, gradients, (parameter, gradient, i) => {
-        const velocity = velocities[i]?.handle ?? null;
-        native.sgdStep(parameter.handle, gradient.handle, velocity, learningRate, momentum, weightDecay, nesterov);
-      });
+      if (expectPairs(parameters, gradients) === 0) return;
+      native.sgdStep(
+        handles(parameters),
+        handles(gradients),
+        handles(velocities),
+        learningRate,
+        momentum,
+        weightDecay,
+        nesterov,
+        maxGradientNorm,
+      );
     },
     state: () => numbered('velocity', velocities),
     dispose: () => disposeAll(velocities),
@@ -65,52 +77,58 @@ export interface AdamOptions {
   readonly weightDecay?: number;
   /** AdamW (Loshchilov and Hutter 2019). Default false. */
   readonly decoupled?: boolean;
+  /** As in {@link SgdOptions}. */
+  readonly maxGradientNorm?: number;
 }
 
 /** Adam (Kingma and Ba 2015) and AdamW; PyTorch's update rules. */
 export function adam(
   parameters: readonly Tensor[],
-  { beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8, weightDecay = 0, decoupled = false }: AdamOptions = {},
+  {
+    beta1 = 0.9,
+    beta2 = 0.999,
+    epsilon = 1e-8,
+    weightDecay = 0,
+    decoupled = false,
+    maxGradientNorm = 0,
+  }: AdamOptions = {},
 ): Optimizer {
   const first = zerosLike(parameters);
   const second = zerosLike(parameters);
   return {
     update(gradients, learningRate, step) {
-      forEachPair(parameters, gradients, (parameter, gradient, i) => {
-        native.adamStep(
-          parameter.handle,
-          gradient.handle,
-          (first[i] as Tensor).handle,
-          (second[i] as Tensor).handle,
-          learningRate,
-          beta1,
-          beta2,
-          epsilon,
-          weightDecay,
-          decoupled,
-          step,
-        );
-      });
+      if (expectPairs(parameters, gradients) === 0) return;
+      native.adamStep(
+        handles(parameters),
+        handles(gradients),
+        handles(first),
+        handles(second),
+        learningRate,
+        beta1,
+        beta2,
+        epsilon,
+        weightDecay,
+        decoupled,
+        step,
+        maxGradientNorm,
+      );
     },
     state: () => new Map([...numbered('first', first), ...numbered('second', second)]),
     dispose: () => disposeAll([...first, ...second]),
   };
 }
 
-function forEachPair(
-  parameters: readonly Tensor[],
-  gradients: readonly Tensor[],
-  update: (parameter: Tensor, gradient: Tensor, i: number) => void,
-): void {
-  if (gradients.length !== parameters.length) {
-    throw new TersorError(
-      'ERR_TERSOR_SHAPE',
-      `expected ${parameters.length} gradients, one per parameter, got ${gradients.length}, at update`,
-    );
-  }
-  parameters.forEach((parameter, i) => {
-    update(parameter, gradients[i] as Tensor, i);
-  });
+/** How many there are. */
+function expectPairs(parameters: readonly Tensor[], gradients: readonly Tensor[]): number {
+  if (gradients.length === parameters.length) return parameters.length;
+  throw new TersorError(
+    'ERR_TERSOR_SHAPE',
+    `expected ${parameters.length} gradients, one per parameter, got ${gradients.length}, at update`,
+  );
+}
+
+function handles(tensors: readonly Tensor[]): NativeTensor[] {
+  return tensors.map(({ handle }) => handle);
 }
 
 function zerosLike(parameters: readonly Tensor[]): Tensor[] {

@@ -175,11 +175,18 @@ typedef struct tersor_attention {
       mask;  // u8 [b, m], batch a multiple of b, a row for batch / b neighbours; 0: the key does not exist; or null
 } tersor_attention;
 
+typedef struct tersor_sgd_options {
+  float learning_rate, momentum, weight_decay;
+  int32_t nesterov;
+  float max_norm;  // gradients, taken together as one vector, are scaled down to this length; 0: as they are
+} tersor_sgd_options;
+
 typedef struct tersor_adam_options {
   float learning_rate, beta1, beta2, epsilon;
   float weight_decay;       // added to the gradient (L2) unless decoupled
   int32_t decoupled_decay;  // AdamW
   int64_t step;             // 1-based
+  float max_norm;           // as in tersor_sgd_options
 } tersor_adam_options;
 
 typedef struct tersor_backend {
@@ -382,15 +389,15 @@ typedef struct tersor_backend {
   // mask = |x| > threshold ? 1 : 0 (f32, x's shape).
   tersor_status (*magnitude_mask)(tersor_context*, const tersor_tensor* x, float threshold, const tersor_tensor* mask);
 
-  // --- optimizers: update in place
-  // ------------------------------------------------------------------------------------ g = gradient + weight_decay *
-  // p; v = momentum * v + g; p -= lr * (nesterov ? g + momentum * v : v). velocity null when momentum = 0.
-  tersor_status (*sgd_step)(tersor_context*, const tersor_tensor* parameter, const tersor_tensor* gradient,
-                            const tersor_tensor* velocity, float learning_rate, float momentum, float weight_decay,
-                            int32_t nesterov);
-  tersor_status (*adam_step)(tersor_context*, const tersor_tensor* parameter, const tersor_tensor* gradient,
-                             const tersor_tensor* first_moment, const tersor_tensor* second_moment,
-                             const tersor_adam_options*);
+  // --- optimizers: update `count` parameters in place, element [i] of each array belonging to parameter i --------------
+  // g = clip * gradient + weight_decay * p; v = momentum * v + g; p -= lr * (nesterov ? g + momentum * v : v). velocities
+  // null when momentum = 0.
+  tersor_status (*sgd_step)(tersor_context*, int64_t count, const tersor_tensor* parameters,
+                            const tersor_tensor* gradients, const tersor_tensor* velocities,
+                            const tersor_sgd_options*);
+  tersor_status (*adam_step)(tersor_context*, int64_t count, const tersor_tensor* parameters,
+                             const tersor_tensor* gradients, const tersor_tensor* first_moments,
+                             const tersor_tensor* second_moments, const tersor_adam_options*);
 } tersor_backend;
 
 #ifdef __cplusplus

@@ -8,6 +8,8 @@
 namespace tersor::binding {
 namespace {
 
+thread_local uint64_t calls_on_this_thread = 0;
+
 std::string shape_text(const int64_t* shape, size_t rank) {
   std::string text = "[";
   for (size_t i = 0; i < rank; ++i) {
@@ -78,7 +80,12 @@ std::string describe(napi_env env, napi_value value) {
 }
 
 Arguments::Arguments(napi_env env, const char* operation, const napi_value* values, size_t count)
-    : env_(env), environment_(Environment::of(env)), operation_(operation), values_(values), count_(count) {}
+    : env_(env),
+      environment_(Environment::of(env)),
+      operation_(operation),
+      values_(values),
+      count_(count),
+      call_(++calls_on_this_thread) {}
 
 void Arguments::fail(const char* code, const std::string& message) const {
   throw Error{code, std::string(operation_) + ": " + message};
@@ -94,8 +101,9 @@ void Arguments::expect_count(size_t count, size_t more) const {
 
 // --- tensors ---------------------------------------------------------------------------------------------------------
 
-Handle& Arguments::handle(const char* name, bool released_too) {
-  const napi_value given = value();
+Handle& Arguments::handle(const char* name, bool released_too) { return handle_of(name, value(), released_too); }
+
+Handle& Arguments::handle_of(const char* name, napi_value given, bool released_too) const {
   Handle* found = find_tensor(env_, environment_, given);
   if (found == nullptr) {
     fail(TERSOR_INVALID_ARGUMENT, std::string("expected ") + name + " to be a tensor, got " + describe(env_, given));
@@ -107,15 +115,15 @@ Handle& Arguments::handle(const char* name, bool released_too) {
 }
 
 Operand Arguments::input(const char* name, DTypes dtypes, int rank) {
-  return operand(name, dtypes, rank, Access::read, {});
+  return operand(name, value(), dtypes, rank, Access::read, {});
 }
 
 Operand Arguments::output(const char* name, DTypes dtypes, std::initializer_list<Operand> in_place) {
-  return operand(name, dtypes, kAnyRank, Access::write, in_place);
+  return operand(name, value(), dtypes, kAnyRank, Access::write, in_place);
 }
 
 Operand Arguments::update(const char* name, DTypes dtypes, int rank) {
-  return operand(name, dtypes, rank, Access::update, {});
+  return operand(name, value(), dtypes, rank, Access::update, {});
 }
 
 OptionalOperand Arguments::optional_input(const char* name, DTypes dtypes, int rank) {
@@ -138,9 +146,38 @@ bool Arguments::skip_null() {
   return true;
 }
 
-Operand Arguments::operand(const char* name, DTypes dtypes, int rank, Access access,
+std::vector<napi_value> Arguments::elements(const char* name) {
+  const napi_value list = value();
+  bool is_array = false;
+  check(napi_is_array(env_, list, &is_array));
+  if (!is_array) {
+    fail(TERSOR_INVALID_ARGUMENT, std::string("expected ") + name + " to be an array, got " + describe(env_, list));
+  }
+  uint32_t count = 0;
+  check(napi_get_array_length(env_, list, &count));
+  std::vector<napi_value> result;
+  for (uint32_t i = 0; i < count; ++i) check(napi_get_element(env_, list, i, &result.emplace_back()));
+  return result;
+}
+
+std::vector<Operand> Arguments::inputs(const char* name, const std::vector<napi_value>& elements, DTypes dtypes) {
+  return operands(name, elements, dtypes, Access::read);
+}
+
+std::vector<Operand> Arguments::updates(const char* name, const std::vector<napi_value>& elements, DTypes dtypes) {
+  return operands(name, elements, dtypes, Access::update);
+}
+
+std::vector<Operand> Arguments::operands(const char* name, const std::vector<napi_value>& elements, DTypes dtypes,
+                                         Access access) {
+  std::vector<Operand> result;
+  for (const napi_value element : elements) result.push_back(operand(name, element, dtypes, kAnyRank, access, {}));
+  return result;
+}
+
+Operand Arguments::operand(const char* name, napi_value given, DTypes dtypes, int rank, Access access,
                            std::initializer_list<Operand> in_place) {
-  const Operand result{name, &handle(name)};
+  const Operand result{name, &handle_of(name, given, false)};
   const tersor_tensor& tensor = result.tensor();
   if ((dtypes >> tensor.dtype & 1) == 0) {
     fail(TERSOR_INVALID_DTYPE,
@@ -152,8 +189,12 @@ Operand Arguments::operand(const char* name, DTypes dtypes, int rank, Access acc
   }
   expect_idle(result, access);
   expect_disjoint(result, access, in_place);
-  if (use_count_ == uses_.size()) fail(TERSOR_INTERNAL, "expected fewer tensor arguments");
-  uses_[use_count_++] = {result, access};
+  if (use_count_ < uses_.size()) {
+    uses_[use_count_++] = {result, access};
+  } else {
+    if (many_uses_.empty()) many_uses_.assign(uses_.begin(), uses_.end());
+    many_uses_.push_back({result, access});
+  }
   return result;
 }
 
@@ -166,6 +207,11 @@ void Arguments::expect_idle(const Operand& operand, Access access) const {
 }
 
 void Arguments::expect_disjoint(const Operand& operand, Access access, std::initializer_list<Operand> in_place) const {
+  // The first to use its memory on the first operand's device: with long lists the search below would be quadratic.
+  Memory& own = *operand.handle->memory;
+  const bool first_use = own.call != call_;
+  own.call = call_;
+  if (first_use && (uses().empty() || own.buffer->backend() == &backend())) return;
   for (const Use& use : uses()) {
     const Memory& memory = *use.operand.handle->memory;
     if (memory.buffer->backend() != operand.handle->memory->buffer->backend()) {

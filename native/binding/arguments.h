@@ -9,6 +9,7 @@
 #include <initializer_list>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "backend/backend.h"
 #include "binding/environment.h"
@@ -91,6 +92,12 @@ class Arguments {
   // Read and written.
   Operand update(const char* name, DTypes dtypes, int rank = kAnyRank);
   OptionalOperand optional_update(const char* name, DTypes dtypes);
+  // Elements of an array of any length. Of all arrays of a call before the first is checked: a getter in one must not
+  // change what has been checked in another.
+  std::vector<napi_value> elements(const char* name);
+  // Tensors among such elements.
+  std::vector<Operand> inputs(const char* name, const std::vector<napi_value>& elements, DTypes dtypes);
+  std::vector<Operand> updates(const char* name, const std::vector<napi_value>& elements, DTypes dtypes);
   // The handle itself, whatever jobs are doing with its memory; released ones too when `released_too`.
   Handle& handle(const char* name, bool released_too = false);
 
@@ -102,7 +109,9 @@ class Arguments {
   void expect_same_shape(const Operand& operand, const Operand& as) const;
   void expect_same_shape(const OptionalOperand& operand, const Operand& as) const;
 
-  std::span<const Use> uses() const { return {uses_.data(), use_count_}; }
+  std::span<const Use> uses() const {
+    return many_uses_.empty() ? std::span<const Use>(uses_.data(), use_count_) : std::span<const Use>(many_uses_);
+  }
   const tersor_backend& backend() const;
 
   // --- plain values ------------------------------------------------------------------------------------------------
@@ -124,7 +133,11 @@ class Arguments {
   [[noreturn]] void fail(tersor_status status, const std::string& message) const { fail(code_of(status), message); }
 
  private:
-  Operand operand(const char* name, DTypes dtypes, int rank, Access access, std::initializer_list<Operand> in_place);
+  Handle& handle_of(const char* name, napi_value given, bool released_too) const;
+  Operand operand(const char* name, napi_value given, DTypes dtypes, int rank, Access access,
+                  std::initializer_list<Operand> in_place);
+  std::vector<Operand> operands(const char* name, const std::vector<napi_value>& elements, DTypes dtypes,
+                                Access access);
   void expect_disjoint(const Operand& operand, Access access, std::initializer_list<Operand> in_place) const;
   void expect_idle(const Operand& operand, Access access) const;
   bool skip_null();
@@ -135,9 +148,11 @@ class Arguments {
   const char* operation_;
   const napi_value* values_;
   size_t count_;
+  const uint64_t call_;
   size_t next_ = 0;
   size_t use_count_ = 0;
   std::array<Use, 16> uses_;
+  std::vector<Use> many_uses_;  // all of them, once there are more than usual
 };
 
 }  // namespace tersor::binding

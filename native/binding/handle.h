@@ -27,6 +27,7 @@ class Memory {
   // else may change them meanwhile.
   int32_t readers = 0;
   int32_t writers = 0;
+  uint64_t call = 0;  // the last one (Arguments) that had it as an operand
 
  private:
   void account(int64_t sign);

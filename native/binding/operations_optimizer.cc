@@ -1,35 +1,73 @@
-// Optimizer steps.
+// Optimizer steps over lists of parameters.
+#include <vector>
+
 #include "binding/operation.h"
 
 namespace tersor::binding {
 namespace {
 
-auto sgd_step(Arguments& in) {
-  const Operand parameter = in.update("parameter", kF32);
-  const Operand gradient = in.input("gradient", kF32);
-  in.expect_same_shape(gradient, parameter);
-  const OptionalOperand velocity = in.optional_update("velocity", kF32);
-  in.expect_same_shape(velocity, parameter);
-  const float learning_rate = in.non_negative("learningRate");
-  const float momentum = in.below_one("momentum");
-  if (momentum != 0 && !velocity.present) {
-    in.fail(TERSOR_INVALID_ARGUMENT, "expected a velocity tensor when momentum is not 0, got null");
+// One of the lists, as the backend wants it.
+using Tensors = std::vector<tersor_tensor>;
+
+Tensors tensors_of(const std::vector<Operand>& operands) {
+  Tensors tensors;
+  for (const Operand& operand : operands) tensors.push_back(operand.tensor());
+  return tensors;
+}
+
+void expect_same_shapes(const Arguments& in, const char* name, const std::vector<Operand>& list,
+                        const std::vector<Operand>& parameters) {
+  if (list.size() != parameters.size()) {
+    in.fail(TERSOR_INVALID_SHAPE, std::string("expected ") + std::to_string(parameters.size()) + " " + name +
+                                      ", one per parameter, got " + std::to_string(list.size()));
   }
-  const float weight_decay = in.non_negative("weightDecay");
-  const bool nesterov = in.boolean("nesterov");
-  return [=, parameter = parameter.tensor(), gradient = gradient.tensor(), velocity = velocity.tensor()](
-             const tersor_backend& backend, tersor_context* context) {
-    return backend.sgd_step(context, &parameter, &gradient, velocity.get(), learning_rate, momentum, weight_decay,
-                            nesterov);
+  for (size_t i = 0; i < list.size(); ++i) in.expect_same_shape(list[i], parameters[i]);
+}
+
+struct Lists {
+  int64_t count;
+  Tensors parameters, gradients, first_states, second_states;  // the last two may be empty
+};
+
+// States have a name each; null: none.
+Lists lists(Arguments& in, const char* first_name, const char* second_name) {
+  const auto parameter_values = in.elements("parameters"), gradient_values = in.elements("gradients");
+  const auto first_values = in.elements(first_name);
+  const auto second_values = second_name == nullptr ? std::vector<napi_value>() : in.elements(second_name);
+  const auto parameters = in.updates("parameters", parameter_values, kF32);
+  if (parameters.empty()) in.fail(TERSOR_INVALID_SHAPE, "expected at least one parameter, got none");
+  const auto gradients = in.inputs("gradients", gradient_values, kF32);
+  expect_same_shapes(in, "gradients", gradients, parameters);
+  const auto first = in.updates(first_name, first_values, kF32);
+  if (second_name != nullptr || !first.empty()) expect_same_shapes(in, first_name, first, parameters);
+  std::vector<Operand> second;
+  if (second_name != nullptr) {
+    second = in.updates(second_name, second_values, kF32);
+    expect_same_shapes(in, second_name, second, parameters);
+  }
+  return {static_cast<int64_t>(parameters.size()), tensors_of(parameters), tensors_of(gradients), tensors_of(first),
+          tensors_of(second)};
+}
+
+auto sgd_step(Arguments& in) {
+  Lists l = lists(in, "velocities", nullptr);
+  tersor_sgd_options options{};
+  options.learning_rate = in.non_negative("learningRate");
+  options.momentum = in.below_one("momentum");
+  if (options.momentum != 0 && l.first_states.empty()) {
+    in.fail(TERSOR_INVALID_ARGUMENT, "expected velocities when momentum is not 0, got none");
+  }
+  options.weight_decay = in.non_negative("weightDecay");
+  options.nesterov = in.boolean("nesterov");
+  options.max_norm = in.non_negative("maxNorm");
+  return [l = std::move(l), options](const tersor_backend& backend, tersor_context* context) {
+    return backend.sgd_step(context, l.count, l.parameters.data(), l.gradients.data(),
+                            l.first_states.empty() ? nullptr : l.first_states.data(), &options);
   };
 }
 
 auto adam_step(Arguments& in) {
-  const Operand parameter = in.update("parameter", kF32);
-  const Operand gradient = in.input("gradient", kF32);
-  const Operand first_moment = in.update("firstMoment", kF32);
-  const Operand second_moment = in.update("secondMoment", kF32);
-  for (const Operand& other : {gradient, first_moment, second_moment}) in.expect_same_shape(other, parameter);
+  Lists l = lists(in, "firstMoments", "secondMoments");
   tersor_adam_options options{};
   options.learning_rate = in.non_negative("learningRate");
   options.beta1 = in.below_one("beta1");
@@ -38,15 +76,16 @@ auto adam_step(Arguments& in) {
   options.weight_decay = in.non_negative("weightDecay");
   options.decoupled_decay = in.boolean("decoupledDecay");
   options.step = in.integer("step", 1, kMaxSafeInteger);
-  return [options, parameter = parameter.tensor(), gradient = gradient.tensor(), first = first_moment.tensor(),
-          second = second_moment.tensor()](const tersor_backend& backend, tersor_context* context) {
-    return backend.adam_step(context, &parameter, &gradient, &first, &second, &options);
+  options.max_norm = in.non_negative("maxNorm");
+  return [l = std::move(l), options](const tersor_backend& backend, tersor_context* context) {
+    return backend.adam_step(context, l.count, l.parameters.data(), l.gradients.data(), l.first_states.data(),
+                             l.second_states.data(), &options);
   };
 }
 
 constexpr Operation kOperations[] = {
-    operation<sgd_step>("sgdStep", 7),
-    operation<adam_step>("adamStep", 11),
+    operation<sgd_step>("sgdStep", 8),
+    operation<adam_step>("adamStep", 12),
 };
 
 }  // namespace

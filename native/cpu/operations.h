@@ -94,11 +94,10 @@ tersor_status clip_range(tersor_context*, const tersor_tensor* x, int64_t group_
 tersor_status magnitude_threshold(tersor_context*, const tersor_tensor* x, int64_t count,
                                   const tersor_tensor* threshold);
 tersor_status magnitude_mask(tersor_context*, const tersor_tensor* x, float threshold, const tersor_tensor* mask);
-tersor_status sgd_step(tersor_context*, const tersor_tensor* parameter, const tersor_tensor* gradient,
-                       const tersor_tensor* velocity, float learning_rate, float momentum, float weight_decay,
-                       int32_t nesterov);
-tersor_status adam_step(tersor_context*, const tersor_tensor* parameter, const tersor_tensor* gradient,
-                        const tersor_tensor* first_moment, const tersor_tensor* second_moment,
+tersor_status sgd_step(tersor_context*, int64_t count, const tersor_tensor* parameters, const tersor_tensor* gradients,
+                       const tersor_tensor* velocities, const tersor_sgd_options*);
+tersor_status adam_step(tersor_context*, int64_t count, const tersor_tensor* parameters, const tersor_tensor* gradients,
+                        const tersor_tensor* first_moments, const tersor_tensor* second_moments,
                         const tersor_adam_options*);
 
 }  // namespace tersor::cpu

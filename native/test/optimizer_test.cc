@@ -1,3 +1,6 @@
+#include <memory>
+
+#include "cpu/nn/optimizer_spans.h"
 #include "cpu/operations.h"
 #include "typed.h"
 
@@ -77,8 +80,8 @@ TEST_CASE("sgd_step: 20 steps against float64") {
       const tersor_tensor* velocity = v;
       for (int step = 0; step < kSteps; ++step) {
         const F32 g({count}, bowl.gradient(p.values()));
-        REQUIRE(cpu::sgd_step(&context, p, g, o.momentum == 0 ? nullptr : velocity, o.rate, o.momentum, o.decay,
-                              o.nesterov) == TERSOR_OK);
+        const tersor_sgd_options options{o.rate, o.momentum, o.decay, o.nesterov, 0};
+        REQUIRE(cpu::sgd_step(&context, 1, p, g, o.momentum == 0 ? nullptr : velocity, &options) == TERSOR_OK);
       }
       // A handful of roundings of numbers below 8 in each contracting step.
       check_close("p", p.values(), sgd_reference(bowl, o), kSteps * 32 * kEpsilon);
@@ -89,15 +92,16 @@ TEST_CASE("sgd_step: 20 steps against float64") {
 TEST_CASE("sgd_step: momentum without a velocity is refused") {
   Context context;
   F32 p({1}, {1}), g({1}, {1});
-  CHECK(cpu::sgd_step(&context, p, g, nullptr, 0.1f, 0.9f, 0, 0) == TERSOR_INVALID_ARGUMENT);
+  const tersor_sgd_options options{0.1f, 0.9f, 0, 0, 0};
+  CHECK(cpu::sgd_step(&context, 1, p, g, nullptr, &options) == TERSOR_INVALID_ARGUMENT);
   CHECK(p[0] == 1.0f);
 }
 
 TEST_CASE("adam_step: the first step is learning_rate in the direction of the gradient, whatever its size") {
   Context context;
   F32 p({4}, {0, 0, 0, 0}), g({4}, {1e-3f, -2.0f, 5e4f, 0.0f}), m({4}, {0, 0, 0, 0}), v({4}, {0, 0, 0, 0});
-  const tersor_adam_options options{0.01f, 0.9f, 0.999f, 1e-8f, 0, 0, 1};
-  REQUIRE(cpu::adam_step(&context, p, g, m, v, &options) == TERSOR_OK);
+  const tersor_adam_options options{0.01f, 0.9f, 0.999f, 1e-8f, 0, 0, 1, 0};
+  REQUIRE(cpu::adam_step(&context, 1, p, g, m, v, &options) == TERSOR_OK);
   check_close("p", p.values(), {-0.01, 0.01, -0.01, 0.0}, 1.1e-7);
 }
 
@@ -109,12 +113,12 @@ TEST_CASE("adam_step: 20 steps of Adam, with L2 and decoupled decay, against flo
       CAPTURE(count);
       CAPTURE(decay);
       CAPTURE(decoupled);
-      tersor_adam_options options{0.01f, 0.9f, 0.999f, 1e-8f, decay, decoupled, 0};
+      tersor_adam_options options{0.01f, 0.9f, 0.999f, 1e-8f, decay, decoupled, 0, 0};
       const std::vector<float> zeros(static_cast<size_t>(count), 0.0f);
       F32 p({count}, bowl.start), m({count}, zeros), v({count}, zeros);
       for (options.step = 1; options.step <= kSteps; ++options.step) {
         const F32 g({count}, bowl.gradient(p.values()));
-        REQUIRE(cpu::adam_step(&context, p, g, m, v, &options) == TERSOR_OK);
+        REQUIRE(cpu::adam_step(&context, 1, p, g, m, v, &options) == TERSOR_OK);
       }
       // Parameters below 2 rounded once a step; a gradient near zero turns its own rounding into part of a step.
       check_close("p", p.values(), adam_reference(bowl, options), kSteps * 8 * kEpsilon);
@@ -125,11 +129,11 @@ TEST_CASE("adam_step: 20 steps of Adam, with L2 and decoupled decay, against flo
 TEST_CASE("adam_step: options outside their range are refused") {
   Context context;
   F32 p({1}, {1}), g({1}, {1}), m({1}, {0}), v({1}, {0});
-  for (const tersor_adam_options& bad : {tersor_adam_options{0.01f, 0.9f, 0.999f, 1e-8f, 0, 0, 0},
-                                         tersor_adam_options{0.01f, 1.0f, 0.999f, 1e-8f, 0, 0, 1},
-                                         tersor_adam_options{0.01f, 0.9f, -0.1f, 1e-8f, 0, 0, 1},
-                                         tersor_adam_options{0.01f, 0.9f, std::nanf(""), 1e-8f, 0, 0, 1}}) {
-    CHECK(cpu::adam_step(&context, p, g, m, v, &bad) == TERSOR_INVALID_ARGUMENT);
+  for (const tersor_adam_options& bad : {tersor_adam_options{0.01f, 0.9f, 0.999f, 1e-8f, 0, 0, 0, 0},
+                                         tersor_adam_options{0.01f, 1.0f, 0.999f, 1e-8f, 0, 0, 1, 0},
+                                         tersor_adam_options{0.01f, 0.9f, -0.1f, 1e-8f, 0, 0, 1, 0},
+                                         tersor_adam_options{0.01f, 0.9f, std::nanf(""), 1e-8f, 0, 0, 1, 0}}) {
+    CHECK(cpu::adam_step(&context, 1, p, g, m, v, &bad) == TERSOR_INVALID_ARGUMENT);
   }
   CHECK(p[0] == 1.0f);
 }
@@ -141,11 +145,92 @@ TEST_CASE("optimizers: same bits for any thread count") {
     Context context;
     F32 p({count}, start), g({count}, slope), m({count}, std::vector<float>(count, 0.0f)),
         v({count}, std::vector<float>(count, 0.0f));
-    const tersor_adam_options options{0.01f, 0.9f, 0.999f, 1e-8f, 0, 0, 1};
-    REQUIRE(cpu::adam_step(&context, p, g, m, v, &options) == TERSOR_OK);
-    REQUIRE(cpu::sgd_step(&context, p, g, m, 0.1f, 0.9f, 0.01f, 1) == TERSOR_OK);
+    const tersor_adam_options options{0.01f, 0.9f, 0.999f, 1e-8f, 0, 0, 1, 0};
+    REQUIRE(cpu::adam_step(&context, 1, p, g, m, v, &options) == TERSOR_OK);
+    const tersor_sgd_options momentum{0.1f, 0.9f, 0.01f, 1, 0.7f};
+    REQUIRE(cpu::sgd_step(&context, 1, p, g, m, &momentum) == TERSOR_OK);
     return p.values();
   });
+}
+
+TEST_CASE("optimizer kernels: a step of each rule against float64") {
+  for_each_kernel(cpu::optimizer_kernels, [](const std::string& isa, auto kernel) {
+    CAPTURE(isa);
+    for (const int64_t count : {0, 1, 15, 16, 17, 100}) {
+      CAPTURE(count);
+      const auto p0 = uniform(count, 71), g0 = uniform(count, 72), m0 = uniform(count, 73),
+                 v0 = uniform(count, 74, 0.1, 1);
+      F32 p({count}, p0), g({count}, g0), m({count}, m0), v({count}, v0);
+      kernel().sgd({0.5f, 0.25f, 0.125f, 0.75f, 1.0f, 0.75f}, count, p.data<float>(), g.data<float>(), m.data<float>());
+      std::vector<double> expected, expected_m, expected_v;
+      double squares = 0;
+      for (size_t i = 0; i < p0.size(); ++i) {
+        const double slope = 0.5 * static_cast<double>(g0[i]) + 0.125 * static_cast<double>(p0[i]);
+        expected_m.push_back(0.75 * static_cast<double>(m0[i]) + slope);
+        expected.push_back(static_cast<double>(p0[i]) - 0.25 * (slope + 0.75 * expected_m.back()));
+        squares += static_cast<double>(g0[i]) * static_cast<double>(g0[i]);
+      }
+      check_close("sgd", p.values(), expected, 8 * kEpsilon);
+      check_close("velocity", m.values(), expected_m, 8 * kEpsilon);
+      check_close("squares", {static_cast<float>(kernel().squares(g.data<float>(), count))}, {squares},
+                  (8 + static_cast<double>(count)) * kEpsilon);
+
+      F32 q({count}, p0), first({count}, m0);
+      kernel().adam({0.5f, 0.25f, 0.125f, 0.875f, 0.5f, 0.75f, 2.0f, 0.1f}, count, q.data<float>(), g.data<float>(),
+                    first.data<float>(), v.data<float>());
+      for (size_t i = 0; i < p0.size(); ++i) {
+        const double slope = 0.5 * static_cast<double>(g0[i]) + 0.125 * static_cast<double>(p0[i]);
+        expected_m[i] = 0.5 * static_cast<double>(m0[i]) + 0.5 * slope;
+        expected_v.push_back(0.75 * static_cast<double>(v0[i]) + 0.25 * slope * slope);
+        expected[i] = 0.875 * static_cast<double>(p0[i]) - 0.25 * expected_m[i] / (2 * std::sqrt(expected_v[i]) + 0.1);
+      }
+      check_close("adam", q.values(), expected, 16 * kEpsilon);
+      check_close("first moment", first.values(), expected_m, 8 * kEpsilon);
+      check_close("second moment", v.values(), expected_v, 8 * kEpsilon);
+    }
+  });
+}
+
+TEST_CASE("optimizers: a list gives each parameter the bits it has alone; clipping takes all gradients together") {
+  const std::vector<int64_t> counts = {5, 0, 70000, 1, 40000};
+  std::vector<std::unique_ptr<F32>> p, g, alone;
+  std::vector<tersor_tensor> ps, gs;
+  double squares = 0;
+  for (size_t i = 0; i < counts.size(); ++i) {
+    const auto seed = static_cast<uint32_t>(80 + i);
+    p.push_back(std::make_unique<F32>(Shape{counts[i]}, uniform(counts[i], seed)));
+    alone.push_back(std::make_unique<F32>(Shape{counts[i]}, uniform(counts[i], seed)));
+    g.push_back(std::make_unique<F32>(Shape{counts[i]}, uniform(counts[i], seed + 10)));
+    ps.push_back(*static_cast<const tersor_tensor*>(*p.back()));
+    gs.push_back(*static_cast<const tersor_tensor*>(*g.back()));
+    for (const float v : g.back()->values()) squares += static_cast<double>(v) * static_cast<double>(v);
+  }
+  Context context;
+  tersor_sgd_options options{0.5f, 0, 0, 0, 0};
+  REQUIRE(cpu::sgd_step(&context, 5, ps.data(), gs.data(), nullptr, &options) == TERSOR_OK);
+  for (size_t i = 0; i < counts.size(); ++i) {
+    REQUIRE(cpu::sgd_step(&context, 1, *alone[i], *g[i], nullptr, &options) == TERSOR_OK);
+    check_same_bits("parameter", p[i]->values(), alone[i]->values());
+  }
+
+  for (const double share : {0.25, 4.0}) {
+    options.max_norm = static_cast<float>(share * std::sqrt(squares));
+    std::vector<std::vector<double>> expected;
+    for (size_t i = 0; i < counts.size(); ++i) {
+      const auto values = p[i]->values(), slopes = g[i]->values();
+      expected.emplace_back(values.begin(), values.end());
+      for (size_t k = 0; k < values.size(); ++k) {
+        expected[i][k] -= 0.5 * std::min(1.0, share) * static_cast<double>(slopes[k]);
+      }
+    }
+    REQUIRE(cpu::sgd_step(&context, 5, ps.data(), gs.data(), nullptr, &options) == TERSOR_OK);
+    for (size_t i = 0; i < counts.size(); ++i) check_close("clipped", p[i]->values(), expected[i], 4 * kEpsilon);
+  }
+
+  g[3]->data<float>()[0] = std::nanf("");
+  options.max_norm = 1;
+  REQUIRE(cpu::sgd_step(&context, 5, ps.data(), gs.data(), nullptr, &options) == TERSOR_OK);
+  CHECK(std::isnan((*p[0])[0]));
 }
 
 }  // namespace tersor::test

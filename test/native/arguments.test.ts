@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { TersorError } from '../../lib/errors';
 import { Activation, native } from '../../lib/native';
-import { Tensor, tidy, zeros } from '../../lib/tensor';
+import { full, Tensor, tidy, zeros } from '../../lib/tensor';
 import { expectNoLeaks } from '../tensor/leaks';
 import { type Argument, bytesOf, CASES, call, handlesOf, notTensors, queue, released } from './operation-cases';
 
@@ -74,9 +74,9 @@ describe('native operations', () => {
         call(operation, handlesOf(now));
         await queue(operation, handlesOf(queued));
         for (const output of outputs) {
-          expect(bytesOf(queued[output] as Tensor)).to.deep.equal(bytesOf(now[output] as Tensor));
+          expect(bytesOf(queued[output] as Argument)).to.deep.equal(bytesOf(now[output] as Argument));
         }
-        for (const argument of [...now, ...queued]) if (argument instanceof Tensor) argument.dispose();
+        for (const argument of [...now, ...queued].flat()) if (argument instanceof Tensor) argument.dispose();
       });
 
       it('refuses fewer and more arguments', () => {
@@ -165,7 +165,7 @@ describe('native operations', () => {
       it('refuses a released tensor as a job', () => {
         tidy(() => {
           const values = handlesOf(args());
-          values[tensors[0] as number] = released();
+          values[tensors[0] ?? 0] = tensors.length > 0 ? released() : [released()];
           expect(codeOf(() => void queue(operation, values))).to.equal('ERR_TERSOR_DISPOSED');
         });
       });
@@ -188,8 +188,10 @@ describe('outputs that share memory with inputs', () => {
         () => native.copy(a.handle, view.handle),
         () => native.svd(a.handle, b.handle, zeros([3]).handle, b.handle),
         () => native.magnitudeMask(a.handle, 1, view.handle),
-        () => native.sgdStep(a.handle, view.handle, null, 0.1, 0, 0, false),
-        () => native.adamStep(a.handle, b.handle, square().handle, b.handle, 0.1, 0.9, 0.9, 1e-8, 0, false, 1),
+        () => native.sgdStep([a.handle], [view.handle], [], 0.1, 0, 0, false, 0),
+        () => native.sgdStep([a.handle, view.handle], [b.handle, b.handle], [], 0.1, 0, 0, false, 0),
+        () =>
+          native.adamStep([a.handle], [b.handle], [square().handle], [b.handle], 0.1, 0.9, 0.9, 1e-8, 0, false, 1, 0),
         () => native.copyColumns(a.handle, 0, view.handle, 1, 2),
         () => native.crossEntropy(a.handle, zeros([3], 'i32').handle, zeros([1]).handle, view.handle),
       ];
@@ -206,6 +208,53 @@ describe('outputs that share memory with inputs', () => {
       native.binary(0, a.handle, a.handle, view.handle);
       native.softmax(a.handle, a.handle);
       expect([...a.toArray()].every((value) => Math.abs(Number(value) - 1 / 3) < 1e-6)).to.equal(true);
+    });
+  });
+});
+
+describe('lists of tensors', () => {
+  const step = (parameters: unknown, gradients: unknown, velocities: unknown = []) =>
+    call('sgdStep', [parameters, gradients, velocities, 0.1, 0, 0, false, 0]);
+
+  it('are refused when they are none, hold anything else, or do not match', () => {
+    tidy(() => {
+      const x = zeros([2]).handle;
+      const y = zeros([2]).handle;
+      for (const wrong of [null, undefined, x, 'x', {}, 1]) {
+        expect(codeOf(() => step(wrong, [y]))).to.equal('ERR_TERSOR_INVALID_ARGUMENT');
+        expect(codeOf(() => step([x], [wrong === x ? null : wrong]))).to.equal('ERR_TERSOR_INVALID_ARGUMENT');
+      }
+      expect(codeOf(() => step([], []))).to.equal('ERR_TERSOR_SHAPE');
+      expect(codeOf(() => step([x], []))).to.equal('ERR_TERSOR_SHAPE');
+      expect(codeOf(() => step([x], [zeros([3]).handle]))).to.equal('ERR_TERSOR_SHAPE');
+      expect(codeOf(() => step([x], [zeros([2], 'i32').handle]))).to.equal('ERR_TERSOR_DTYPE');
+      expect(codeOf(() => step([x], [released()]))).to.equal('ERR_TERSOR_DISPOSED');
+      expect(codeOf(() => step([x], [y], [zeros([2]).handle, zeros([2]).handle]))).to.equal('ERR_TERSOR_SHAPE');
+    });
+  });
+
+  it('are read before their first element is checked', () => {
+    tidy(() => {
+      const x = zeros([2]);
+      const gradients = Object.defineProperty([null], 0, {
+        get() {
+          x.dispose();
+          return zeros([2]).handle;
+        },
+      });
+      expect(codeOf(() => step([x.handle], gradients))).to.equal('ERR_TERSOR_DISPOSED');
+    });
+  });
+
+  it('may be long, and a tensor in them twice is found', () => {
+    tidy(() => {
+      const many = (value: number) => Array.from({ length: 200 }, () => full([3], value));
+      const [parameters, gradients] = [many(1), many(2)];
+      const handles = (list: readonly Tensor[]) => list.map((x) => x.handle);
+      native.sgdStep(handles(parameters), handles(gradients), [], 0.25, 0, 0, false, 0);
+      for (const x of parameters) expect([...x.toArray()]).to.deep.equal([0.5, 0.5, 0.5]);
+      const twice = [...handles(parameters).slice(0, 199), (parameters[7] as Tensor).handle];
+      expect(codeOf(() => step(twice, handles(gradients)))).to.equal('ERR_TERSOR_INVALID_ARGUMENT');
     });
   });
 });

@@ -25,11 +25,14 @@ export interface OperationCase {
   anyNumber?: number[];
 }
 
-export type Argument = Tensor | number | boolean | bigint | null;
+export type Argument = Tensor | readonly Tensor[] | number | boolean | bigint | null;
 
 /** The call's arguments as the addon takes them. */
 export function handlesOf(args: readonly Argument[]): unknown[] {
-  return args.map((argument) => (argument instanceof Tensor ? argument.handle : argument));
+  return args.map((argument) => {
+    if (argument instanceof Tensor) return argument.handle;
+    return Array.isArray(argument) ? argument.map((x: Tensor) => x.handle) : argument;
+  });
 }
 
 /** Calls an operation with arguments that TypeScript would not allow. */
@@ -44,8 +47,9 @@ export function queue(operation: string, args: unknown, token: unknown = native.
   return untyped(operation, args, token);
 }
 
-/** The bytes of a tensor. */
-export function bytesOf(x: Tensor): Uint8Array {
+/** The bytes of a tensor, or of the first of a list. */
+export function bytesOf(output: Argument): Uint8Array {
+  const x = (Array.isArray(output) ? output[0] : output) as Tensor;
   const bytes = new Uint8Array(x.bytes);
   native.read(x.handle, bytes);
   return bytes;
@@ -103,6 +107,9 @@ const int8Weight = () => [u8([256], 1, 2, 3), 2, 3, f32([2], 0.25, 0.5)];
 const epilogue = () => [f32([2], 1, -1), Activation.relu, f32([4, 2], 0.5)];
 const int8Epilogue = () => [0.5, 3, f32([2], 0.25, 0.5), i32([2], 3, 3), f32([2], 1, -1), Activation.relu, null];
 const affine = () => [f32([2, 1], 0.5, 0.25), i32([2, 1], 1, -1), null, -8, 7, 3];
+
+/** The states of two parameters. */
+const pair = () => [zeros([2, 3]), zeros([4])];
 
 /** Two heads of two queries and three keys. */
 const attention = () => [
@@ -365,16 +372,16 @@ export const CASES: OperationCase[] = [
   { operation: 'magnitudeMask', args: () => [f32([2, 3], 3, -1, 2), 1.5, zeros([2, 3])], outputs: [2] },
   {
     operation: 'sgdStep',
-    args: () => [f32([2, 3], 1), f32([2, 3], 0.5), f32([2, 3], 0.1), 0.1, 0.9, 0.01, true],
+    args: () => [[f32([2, 3], 1), f32([4], 2)], [f32([2, 3], 0.5), f32([4], 1)], pair(), 0.1, 0.9, 0.01, true, 0.5],
     outputs: [0, 2],
   },
   {
     operation: 'adamStep',
     args: () => [
-      f32([2, 3], 1),
-      f32([2, 3], 0.5),
-      zeros([2, 3]),
-      zeros([2, 3]),
+      [f32([2, 3], 1), f32([4], 2)],
+      [f32([2, 3], 0.5), f32([4], 1)],
+      pair(),
+      pair(),
       0.001,
       0.9,
       0.999,
@@ -382,6 +389,7 @@ export const CASES: OperationCase[] = [
       0.01,
       true,
       1,
+      0.5,
     ],
     outputs: [0, 2, 3],
   },

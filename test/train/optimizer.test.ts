@@ -173,6 +173,28 @@ describe('optimizers', () => {
     });
   });
 
+  it('clip all gradients together to a length, and leave shorter ones', () => {
+    tidy(() => {
+      const [a, b] = [tensor([0]), tensor([0, 0])];
+      for (const [maxGradientNorm, share] of [
+        [6.5, 0.5],
+        [13.5, 1],
+        [0, 1],
+      ] as const) {
+        for (const x of [a, b]) x.copyFrom(zeros(x.shape));
+        // Of length 13 together.
+        updated(sgd([a, b], { maxGradientNorm }), [tensor([3]), tensor([4, 12])], 1);
+        expectClose(a, [-3 * share], 1e-5, 'first');
+        expectClose(b, [-4 * share, -12 * share], 1e-5, 'second');
+      }
+      // Adam's first step does not depend on the length; its moments do.
+      const optimizer = adam([b], { maxGradientNorm: 1 });
+      optimizer.update([tensor([3, 4])], 0.1, 1);
+      expectClose(optimizer.state().get('first.0') as Tensor, [0.06, 0.08], 1e-6, 'first moment');
+      optimizer.dispose();
+    });
+  });
+
   it('leave gradients as they are', () => {
     tidy(() => {
       const gradient = tensor([3, -4]);
@@ -205,6 +227,11 @@ describe('optimizers', () => {
       ['a beta of 1', 'ERR_TERSOR_OUT_OF_RANGE', (w, g) => updated(adam([w], { beta2: 1 }), [g])],
       ['an epsilon of 0', 'ERR_TERSOR_OUT_OF_RANGE', (w, g) => updated(adam([w], { epsilon: 0 }), [g])],
       ['a learning rate of NaN', 'ERR_TERSOR_NOT_FINITE', (w, g) => updated(adam([w]), [g], Number.NaN)],
+      [
+        'a negative gradient norm',
+        'ERR_TERSOR_OUT_OF_RANGE',
+        (w, g) => updated(sgd([w], { maxGradientNorm: -1 }), [g]),
+      ],
       ['step 0', 'ERR_TERSOR_OUT_OF_RANGE', (w, g) => updated(adam([w]), [g], 0.1, 0)],
       ['no gradients', 'ERR_TERSOR_SHAPE', (w) => updated(adam([w]), [])],
       ['too many gradients', 'ERR_TERSOR_SHAPE', (w, g) => updated(sgd([w]), [g, g])],

@@ -1,43 +1,103 @@
+#include <algorithm>
 #include <cmath>
+#include <vector>
 
+#include "cpu/nn/optimizer_spans.h"
 #include "cpu/operations.h"
 #include "cpu/parallel.h"
+#include "cpu/reduction.h"
 #include "cpu/view.h"
 
 namespace tersor::cpu {
 
-tersor_status sgd_step(tersor_context* context, const tersor_tensor* parameter, const tersor_tensor* gradient,
-                       const tersor_tensor* velocity, float learning_rate, float momentum, float weight_decay,
-                       int32_t nesterov) {
-  if (momentum != 0.0f && velocity == nullptr) {
-    return fail(context, TERSOR_INVALID_ARGUMENT, "expected a velocity tensor, got none, at momentum %g",
-                static_cast<double>(momentum));
+const KernelList<OptimizerKernel> optimizer_kernels("optimizer", {
+#if TERSOR_X86
+  {"optimizer_avx512", Isa::avx512, optimizer_avx512}, {"optimizer_avx2", Isa::avx2, optimizer_avx2},
+#endif
+      {"optimizer_scalar", Isa::scalar, optimizer_scalar},
+});
+
+namespace {
+
+constexpr int64_t kOptimizerGrain = kGrain / 4;
+
+// A list of tensors as one long row, so that many small parameters make as good chunks as a large one.
+class Concatenation {
+ public:
+  Concatenation(const tersor_tensor* tensors, int64_t count) : ends_(static_cast<size_t>(count)) {
+    for (int64_t i = 0; i < count; ++i) ends_[static_cast<size_t>(i)] = total_ += elements_of(tensors + i);
   }
-  auto* p = data_of<float>(parameter);
-  const auto* g = data_of<const float>(gradient);
-  const int64_t count = elements_of(parameter);
-  if (velocity == nullptr) {
-    return for_chunks(context, count, kGrain, [=](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) p[i] -= learning_rate * (g[i] + weight_decay * p[i]);
-    });
-  }
-  auto* v = data_of<float>(velocity);
-  // Nesterov looks one momentum step ahead: g + momentum * v. Otherwise the step is v itself.
-  const float look = nesterov != 0 ? 1.0f : 0.0f, along = nesterov != 0 ? momentum : 1.0f;
-  return for_chunks(context, count, kGrain, [=](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-      const float slope = g[i] + weight_decay * p[i];
-      v[i] = momentum * v[i] + slope;
-      p[i] -= learning_rate * (look * slope + along * v[i]);
+
+  int64_t total() const { return total_; }
+
+  // span(tensor, offset in it, count) for the parts of [begin, end), in order.
+  template <typename Span>
+  void for_spans(int64_t begin, int64_t end, Span&& span) const {
+    auto tensor = std::upper_bound(ends_.begin(), ends_.end(), begin) - ends_.begin();
+    for (; begin < end; ++tensor) {
+      const auto at = static_cast<size_t>(tensor);
+      const int64_t start = at == 0 ? 0 : ends_[at - 1], stop = std::min(ends_[at], end);
+      if (stop > begin) span(static_cast<int64_t>(tensor), begin - start, stop - begin);
+      begin = stop;
     }
+  }
+
+ private:
+  std::vector<int64_t> ends_;
+  int64_t total_ = 0;
+};
+
+// What gradients are to be multiplied by: max_norm / norm of all of them together where that is less than 1.
+tersor_status clip_factor(tersor_context* context, const Concatenation& all, const tersor_tensor* gradients,
+                          float max_norm, float* factor) {
+  *factor = 1.0f;
+  if (max_norm == 0.0f) return TERSOR_OK;
+  const OptimizerSpans& kernel = optimizer_kernels.best()();
+  double squares = 0.0;
+  const tersor_status status = fold_chunks(
+      context, all.total(), kOptimizerGrain, 0.0, Sum::combine,
+      [&](int64_t begin, int64_t end) {
+        double sum = 0.0;
+        all.for_spans(begin, end, [&](int64_t tensor, int64_t at, int64_t count) {
+          sum += kernel.squares(data_of<const float>(gradients + tensor) + at, count);
+        });
+        return sum;
+      },
+      &squares);
+  const double norm = std::sqrt(squares), most = static_cast<double>(max_norm);
+  // A norm that is NaN makes all gradients NaN, rather than let the step go unclipped. 1e-6 as in PyTorch.
+  if (!(norm <= most)) *factor = static_cast<float>(most / (norm + 1e-6));
+  return status;
+}
+
+}  // namespace
+
+tersor_status sgd_step(tersor_context* context, int64_t count, const tersor_tensor* parameters,
+                       const tersor_tensor* gradients, const tersor_tensor* velocities,
+                       const tersor_sgd_options* options) {
+  if (options->momentum != 0.0f && velocities == nullptr) {
+    return fail(context, TERSOR_INVALID_ARGUMENT, "expected velocities, got none, at momentum %g",
+                static_cast<double>(options->momentum));
+  }
+  const Concatenation all(parameters, count);
+  SgdCoefficients c{1.0f, options->learning_rate, options->weight_decay, options->momentum, 0.0f, 1.0f};
+  if (options->nesterov != 0) c.look = 1.0f, c.along = options->momentum;
+  const tersor_status status = clip_factor(context, all, gradients, options->max_norm, &c.clip);
+  if (status != TERSOR_OK) return status;
+  const OptimizerSpans& kernel = optimizer_kernels.best()();
+  return for_chunks(context, all.total(), kOptimizerGrain, [&](int64_t begin, int64_t end) {
+    all.for_spans(begin, end, [&](int64_t i, int64_t at, int64_t length) {
+      kernel.sgd(c, length, data_of<float>(parameters + i) + at, data_of<const float>(gradients + i) + at,
+                 velocities == nullptr ? nullptr : data_of<float>(velocities + i) + at);
+    });
   });
 }
 
 // Kingma & Ba 2015; decoupled decay: Loshchilov & Hutter 2019.
-tersor_status adam_step(tersor_context* context, const tersor_tensor* parameter, const tersor_tensor* gradient,
-                        const tersor_tensor* first_moment, const tersor_tensor* second_moment,
-                        const tersor_adam_options* options) {
-  const float beta1 = options->beta1, beta2 = options->beta2, epsilon = options->epsilon;
+tersor_status adam_step(tersor_context* context, int64_t count, const tersor_tensor* parameters,
+                        const tersor_tensor* gradients, const tersor_tensor* first_moments,
+                        const tersor_tensor* second_moments, const tersor_adam_options* options) {
+  const float beta1 = options->beta1, beta2 = options->beta2;
   if (options->step < 1) {
     return fail(context, TERSOR_INVALID_ARGUMENT, "expected step >= 1, got %lld",
                 static_cast<long long>(options->step));
@@ -50,22 +110,24 @@ tersor_status adam_step(tersor_context* context, const tersor_tensor* parameter,
   const auto step = static_cast<double>(options->step);
   const double correction1 = 1.0 - std::pow(static_cast<double>(beta1), step);
   const double correction2 = 1.0 - std::pow(static_cast<double>(beta2), step);
-  const auto rate = static_cast<float>(static_cast<double>(options->learning_rate) / correction1);
-  const auto root = static_cast<float>(1.0 / std::sqrt(correction2));
-  const float keep = options->decoupled_decay != 0 ? 1.0f - options->learning_rate * options->weight_decay : 1.0f;
-  const float decay = options->decoupled_decay != 0 ? 0.0f : options->weight_decay;
-
-  auto* p = data_of<float>(parameter);
-  const auto* g = data_of<const float>(gradient);
-  auto* m = data_of<float>(first_moment);
-  auto* v = data_of<float>(second_moment);
-  return for_chunks(context, elements_of(parameter), kGrain, [=](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-      const float slope = g[i] + decay * p[i];
-      m[i] = beta1 * m[i] + (1.0f - beta1) * slope;
-      v[i] = beta2 * v[i] + (1.0f - beta2) * slope * slope;
-      p[i] = keep * p[i] - rate * m[i] / (std::sqrt(v[i]) * root + epsilon);
-    }
+  const bool decoupled = options->decoupled_decay != 0;
+  AdamCoefficients c{1.0f,
+                     static_cast<float>(static_cast<double>(options->learning_rate) / correction1),
+                     decoupled ? 0.0f : options->weight_decay,
+                     decoupled ? 1.0f - options->learning_rate * options->weight_decay : 1.0f,
+                     beta1,
+                     beta2,
+                     static_cast<float>(1.0 / std::sqrt(correction2)),
+                     options->epsilon};
+  const Concatenation all(parameters, count);
+  const tersor_status status = clip_factor(context, all, gradients, options->max_norm, &c.clip);
+  if (status != TERSOR_OK) return status;
+  const OptimizerSpans& kernel = optimizer_kernels.best()();
+  return for_chunks(context, all.total(), kOptimizerGrain, [&](int64_t begin, int64_t end) {
+    all.for_spans(begin, end, [&](int64_t i, int64_t at, int64_t length) {
+      kernel.adam(c, length, data_of<float>(parameters + i) + at, data_of<const float>(gradients + i) + at,
+                  data_of<float>(first_moments + i) + at, data_of<float>(second_moments + i) + at);
+    });
   });
 }
 

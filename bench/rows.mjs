@@ -33,6 +33,8 @@ export const ROWS = [
   ...gemmInt8(),
   ...matMulNBits(),
   ...csr(),
+  ...nm(),
+  ...blocks(),
   ...svd(),
   ...gptq(),
   ...embeddingBag(),
@@ -122,6 +124,44 @@ function csr() {
       ),
     );
   return [...family('csr f32', 'csr_f32', [75, 90, 95], targets), ...family('csr int8', 'csr_int8', [80, 90], {})];
+}
+
+/** 2:4 weights against the dense product. @returns {Row[]} */
+function nm() {
+  /** @type {(m: number, n: number) => readonly [number, number] | null} */
+  const target = (m, n) => {
+    if (m === 1) return [1.9, 1.6];
+    if (m === 16) return n === 1024 ? [1.25, 1.2] : [1.6, 1.5];
+    return n === 1024 ? [1.35, 1.3] : [1.5, 1.4];
+  };
+  return [SQUARE_4096, SQUARE_1024].flatMap(({ n, k }) =>
+    BATCHES.map((m) => ({
+      kernel: '2:4 f32',
+      shape: shapeOf(m, n, k),
+      job: `nm_f32:m=${m},n=${n},k=${k},keep=2,group=4`,
+      quick: n === 1024 && m <= 128,
+      measure: 'ratio',
+      target: target(m, n),
+    })),
+  );
+}
+
+/** Weights of blocks of 32 rows by one column against the dense product. @returns {Row[]} */
+function blocks() {
+  /** @type {Record<number, readonly [number, number]>} by percent of zeros */
+  const targets = { 50: [1.8, 1.7], 75: [3.4, 3.2], 90: [6.5, 5.5] };
+  return [SQUARE_4096, SQUARE_1024].flatMap(({ n, k }) =>
+    [1, 16, 128].flatMap((m) =>
+      [50, 75, 90].map((zeros) => ({
+        kernel: `blocks 32×1 f32 ${zeros} % zero`,
+        shape: shapeOf(m, n, k),
+        job: `block_f32:m=${m},n=${n},k=${k},rows=32,cols=1,zeros=${zeros}`,
+        quick: n === 1024 && zeros === 75,
+        measure: 'ratio',
+        target: m < 16 ? null : (targets[zeros] ?? null),
+      })),
+    ),
+  );
 }
 
 /** @returns {Row[]} */

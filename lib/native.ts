@@ -118,6 +118,18 @@ type PackedWeight = [packed: T, rows: number, cols: number, bits: number, groupS
 export type BagArguments = [ids: T, offsets: T, weights: Optional, includeLastOffset: boolean, mode: BagMode];
 /** `tersor_int8_weight` and its scales, in argument order. */
 type Int8Weight = [packed: T, rows: number, cols: number, scales: T];
+/** `tersor_nm`, in argument order. */
+type NmWeight = [packed: T, rows: number, cols: number, keep: number, group: number];
+/** `tersor_blocks`, in argument order. */
+type Blocks = [
+  panelOffsets: T,
+  columns: T,
+  values: T,
+  rows: number,
+  cols: number,
+  blockRows: number,
+  blockCols: number,
+];
 /** `tersor_int8_epilogue`, in argument order. */
 export type Int8Epilogue = [inputScale: number, inputZeroPoint: number, scales: T, rowSums: T, ...after: Epilogue];
 /** `tersor_epilogue`, in argument order. */
@@ -147,6 +159,10 @@ export interface NativeOperations {
   packCsr(...args: [...Csr, packed: T]): void;
   csrGemm(x: T, ...rest: [...PackedCsr, ...Epilogue, y: T]): void;
   csrGemmInt8(x: T, ...rest: [...PackedCsr, ...Int8Epilogue, y: T]): void;
+  packNm(w: T, keep: number, group: number, packed: T): void;
+  unpackNm(...args: [...NmWeight, ids: Optional, y: T]): void;
+  nmGemm(x: T, ...rest: [...NmWeight, ...Epilogue, y: T]): void;
+  blockGemm(x: T, ...rest: [...Blocks, ...Epilogue, y: T]): void;
   svd(a: T, u: T, s: T, vt: T): void;
   activate(activation: Activation, x: T, y: T): void;
   activateGradient(activation: Activation, x: T, dy: T, dx: T): void;
@@ -189,6 +205,8 @@ export interface NativeOperations {
   minMax(x: T, groupSize: number, minimum: T, maximum: T): void;
   magnitudeThreshold(x: T, count: number, threshold: T): void;
   magnitudeMask(x: T, threshold: number, mask: T): void;
+  nmMask(x: T, keep: number, group: number, mask: T): void;
+  blockMask(x: T, blockRows: number, blockCols: number, keep: number, mask: T): void;
   /** `velocities` may be empty when momentum is 0; maxNorm 0 leaves gradients as they are. */
   sgdStep(
     parameters: readonly T[],
@@ -251,6 +269,8 @@ export interface NativeAddon extends NativeOperations {
   ): number;
   /** Bytes of what `packInt8` writes on `device`. */
   int8Bytes(rows: number, cols: number, device: string): number;
+  /** Bytes of what `packNm` writes on `device`. */
+  nmBytes(rows: number, cols: number, keep: number, group: number, device: string): number;
   threads(): number;
   setThreads(count: number): void;
   kernels(): KernelInfo[];

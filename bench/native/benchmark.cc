@@ -18,6 +18,8 @@ const std::map<std::string, Benchmark (*)(const Parameters&)> kFamilies = {
     {"gptq", gptq},
     {"embedding_bag", embedding_bag},
     {"attention", attention},
+    {"nm_f32", nm_f32},
+    {"block_f32", block_f32},
 };
 
 }  // namespace

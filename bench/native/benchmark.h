@@ -44,6 +44,8 @@ Benchmark gemm_int8_static(const Parameters& shape);
 Benchmark gemm_int8_dynamic(const Parameters& shape);
 Benchmark csr_f32(const Parameters& shape);
 Benchmark csr_int8(const Parameters& shape);
+Benchmark nm_f32(const Parameters& shape);
+Benchmark block_f32(const Parameters& shape);
 Benchmark svd_f32(const Parameters& shape);
 Benchmark gptq(const Parameters& shape);
 Benchmark embedding_bag(const Parameters& shape);

@@ -23,11 +23,13 @@ export function describeStep(step: Step): string {
   return `Retrain: ${describeRetrain(step.retrain)}`;
 }
 
-function describePrune({ weights, sparsity, threshold, schedule, retrain }: PruneStep): string {
+function describePrune({ weights, sparsity, threshold, pattern, blocks, schedule, retrain }: PruneStep): string {
   const what =
-    sparsity === undefined
-      ? `every element of magnitude up to ${threshold}`
-      : `the ${percent(sparsity)} of smallest magnitude`;
+    pattern !== undefined
+      ? `all but the largest elements of every group (${pattern})`
+      : sparsity === undefined
+        ? `every element of magnitude up to ${threshold}`
+        : `the ${percent(sparsity)} of ${blocks === undefined ? 'smallest magnitude' : `${blocks} blocks of smallest norm`}`;
   const when = schedule
     ? `in steps of ${schedule.every} batches over the first ${percent(schedule.end)} of the retraining (${schedule.kind})`
     : 'at once';

@@ -83,8 +83,8 @@ function numberRepeats(steps: readonly PlannedStep[]): PlannedStep[] {
 
 function outline(step: Step) {
   if ('prune' in step) {
-    const { weights: patterns, sparsity, threshold, retrain } = step.prune;
-    const label = sparsity === undefined ? `prune at ${threshold}` : `prune ${percent(sparsity)}`;
+    const { weights: patterns, sparsity, threshold, pattern, blocks, retrain } = step.prune;
+    const label = `prune ${pattern ?? (sparsity === undefined ? `at ${threshold}` : percent(sparsity))}${blocks === undefined ? '' : ` in ${blocks}`}`;
     return { label, patterns, retrain, needsData: retrain !== undefined };
   }
   if ('quantize' in step) {

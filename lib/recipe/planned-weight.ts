@@ -110,7 +110,7 @@ function matricesOf(weight: Weight): PlannedMatrix[] {
   if (weight instanceof LowRank) return [weight.left, weight.right].flatMap(matricesOf);
   if (weight.kind === 'dense') return [dense(weight.shape)];
   const { descriptor } = weight.store();
-  const { scheme, input } = descriptor === null || descriptor.kind === 'low-rank' ? {} : descriptor;
-  const { shape, kind } = weight;
-  return [{ shape, masked: kind === 'sparse', scheme: scheme ?? null, inputs: input !== undefined }];
+  const { scheme, input } = descriptor !== null && 'scheme' in descriptor ? descriptor : {};
+  const masked = ['sparse', 'semi-structured', 'block-sparse'].includes(weight.kind);
+  return [{ shape: weight.shape, masked, scheme: scheme ?? null, inputs: input !== undefined }];
 }

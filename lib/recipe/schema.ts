@@ -5,11 +5,14 @@
  * are whole sentences.
  */
 import { z } from 'zod';
+import { BLOCK_PATTERNS, isPattern, type SparsityPattern } from '../weights/pattern';
 import { withRules } from './rules';
 
 const WEIGHTS = "a list of one or more weight names, such as ['*_embedding.weight']";
 const STEPS = 'a list of one or more steps';
 const NAME = "letters, digits, '-' and '_', at most 64, beginning with a letter or digit (it names a folder)";
+
+const PATTERN = "a pattern 'N:M' with 1 <= N <= M <= 16, such as '2:4'";
 
 const weights = z.array(z.string(WEIGHTS).min(1, WEIGHTS), WEIGHTS).min(1, WEIGHTS);
 const count = wholeNumber(1);
@@ -78,10 +81,14 @@ const pruneSchema = withRules(
     weights,
     /** 'magnitude' (default): the elements of smallest absolute value go (Han et al., arXiv 1506.02626). */
     method: z.enum(['magnitude']).default('magnitude'),
-    /** Fraction of each weight's elements to remove, between 0 and 1. Either this or `threshold`. */
+    /** Fraction of each weight's elements to remove, between 0 and 1. Either this or `threshold` or `pattern`. */
     sparsity: inside.exactOptional(),
-    /** Elements whose absolute value is at most this are removed. Either this or `sparsity`. */
+    /** Remove whole blocks, rows x columns, those with the smallest norms; `sparsity` is then the fraction of blocks. */
+    blocks: z.enum(BLOCK_PATTERNS).exactOptional(),
+    /** Elements whose absolute value is at most this are removed. Either this or `sparsity` or `pattern`. */
     threshold: notNegative.exactOptional(),
+    /** 'N:M': of every M columns of a row all but the N largest are removed (Mishra et al., arXiv 2104.08378). Either this or `sparsity` or `threshold`. */
+    pattern: z.custom<SparsityPattern>((text) => typeof text === 'string' && isPattern(text), PATTERN).exactOptional(),
     /** Raise the sparsity step by step while retraining; left out means all at once, before any retraining. */
     schedule: scheduleSchema.exactOptional(),
     /** Train the elements that are left while the others stay 0; left out means no training. */
@@ -89,11 +96,19 @@ const pruneSchema = withRules(
   }),
   [
     {
-      keys: ['sparsity', 'threshold'],
-      broken: ({ sparsity, threshold }) => {
-        if ((sparsity === undefined) !== (threshold === undefined)) return false;
-        return `expected either sparsity or threshold, got ${sparsity === undefined ? 'neither' : 'both'}`;
+      keys: ['sparsity', 'threshold', 'pattern'],
+      broken: ({ sparsity, threshold, pattern }) => {
+        const given = Object.entries({ sparsity, threshold, pattern }).filter(([, value]) => value !== undefined);
+        if (given.length === 1) return false;
+        return `expected one of sparsity, threshold and pattern, got ${given.map(([key]) => key).join(' and ') || 'none'}`;
       },
+    },
+    {
+      keys: ['sparsity', 'blocks'],
+      broken: ({ sparsity, blocks }) =>
+        blocks !== undefined &&
+        sparsity === undefined &&
+        'expected sparsity beside blocks (the fraction of them to remove), got none',
     },
     {
       keys: ['schedule', 'retrain'],
@@ -103,11 +118,11 @@ const pruneSchema = withRules(
         'expected retrain beside schedule (the sparsity rises during it), got schedule alone',
     },
     {
-      keys: ['schedule', 'threshold'],
-      broken: ({ schedule, threshold }) =>
+      keys: ['schedule', 'threshold', 'pattern'],
+      broken: ({ schedule, threshold, pattern }) =>
         schedule !== undefined &&
-        threshold !== undefined &&
-        'expected sparsity beside schedule (it is what rises), got threshold',
+        (threshold !== undefined || pattern !== undefined) &&
+        `expected sparsity beside schedule (it is what rises), got ${threshold === undefined ? 'pattern' : 'threshold'}`,
     },
   ],
 );

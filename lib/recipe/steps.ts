@@ -59,9 +59,18 @@ export async function applyStep(before: StepResult, planned: PlannedStep, contex
 type Matrices = ReturnType<TrainableModel['matrices']>;
 
 /** Prunes at once, or returns the hook that prunes during training. */
-function prune(matrices: Matrices, { sparsity, threshold, schedule }: PruneStep): FitOptions['afterStep'] {
-  if (sparsity !== undefined && schedule !== undefined) return gradualPruning(matrices, { sparsity, ...schedule });
-  pruneByMagnitude(matrices, sparsity === undefined ? { threshold: threshold ?? 0 } : { sparsity });
+function prune(
+  matrices: Matrices,
+  { sparsity, threshold, pattern, blocks, schedule }: PruneStep,
+): FitOptions['afterStep'] {
+  if (sparsity !== undefined && schedule !== undefined)
+    return gradualPruning(matrices, { sparsity, blocks, ...schedule });
+  if (pattern !== undefined) pruneByMagnitude(matrices, { pattern });
+  else
+    pruneByMagnitude(
+      matrices,
+      sparsity === undefined ? { threshold: threshold ?? 0 } : { sparsity, ...(blocks && { blocks }) },
+    );
   return undefined;
 }
 

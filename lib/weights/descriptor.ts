@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { LARGEST, SMALLEST_NORMAL } from './f32';
+import { BLOCK_PATTERNS, isPattern, type SparsityPattern } from './pattern';
 
 /** Ids of rows and columns are int32. */
 const count = z.number().int().nonnegative();
@@ -46,8 +47,20 @@ const sparse = z.strictObject({
   input: input.optional(),
 });
 
+const semiStructured = z.strictObject({
+  kind: z.literal('semi-structured'),
+  shape: matrixShape,
+  pattern: z.custom<SparsityPattern>((text) => typeof text === 'string' && isPattern(text), 'expected a pattern N:M'),
+});
+
+const blockSparse = z.strictObject({
+  kind: z.literal('block-sparse'),
+  shape: matrixShape,
+  blocks: z.enum(BLOCK_PATTERNS),
+});
+
 /** Low-rank factors are themselves weights; a factor without a descriptor is a plain tensor. */
-const factor = z.union([z.null(), quantized, sparse]);
+const factor = z.union([z.null(), quantized, sparse, semiStructured, blockSparse]);
 
 const lowRank = z.strictObject({
   kind: z.literal('low-rank'),
@@ -56,10 +69,12 @@ const lowRank = z.strictObject({
 });
 
 /** How the blobs of one weight in a safetensors file stand for a matrix; written as JSON into the file's metadata. */
-export const descriptorSchema = z.discriminatedUnion('kind', [quantized, sparse, lowRank]);
+export const descriptorSchema = z.discriminatedUnion('kind', [quantized, sparse, semiStructured, blockSparse, lowRank]);
 export type Descriptor = z.infer<typeof descriptorSchema>;
 export type QuantizedDescriptor = z.infer<typeof quantized>;
 export type SparseDescriptor = z.infer<typeof sparse>;
+export type SemiStructuredDescriptor = z.infer<typeof semiStructured>;
+export type BlockSparseDescriptor = z.infer<typeof blockSparse>;
 export type LowRankDescriptor = z.infer<typeof lowRank>;
 
 /** The first thing that is wrong: "scheme.bits: Invalid input". */

@@ -1,10 +1,13 @@
+export { BlockSparse } from './block-sparse';
 export { Dense } from './dense';
 export { type Descriptor, descriptorSchema } from './descriptor';
 export { DEFAULT_OBSERVER, type InputQuantization, type ObserverOptions, type StaticInput } from './input';
 export { LowRank } from './low-rank';
+export type { BlockPattern, SparsityPattern } from './pattern';
 export { Quantized, quantizeMatrix } from './quantized';
 export { restoreWeight } from './restore';
 export type { QuantizationScheme, WeightRange } from './scheme';
+export { SemiStructured } from './semi-structured';
 export { Sparse } from './sparse';
 export { TrainableLowRank, TrainableMatrix } from './trainable';
 export type { LinearOperator, StoredWeight, TrainableWeight, Weight } from './weight';

@@ -2,10 +2,12 @@ import { TersorError } from '../errors';
 import type { TensorEntry } from '../formats/safetensors';
 import { tidy } from '../tensor';
 import type { BlobReader } from './blob';
+import { BlockSparse } from './block-sparse';
 import { Dense } from './dense';
 import type { Descriptor } from './descriptor';
 import { LowRank } from './low-rank';
 import { Quantized } from './quantized';
+import { SemiStructured } from './semi-structured';
 import { Sparse } from './sparse';
 import type { Weight } from './weight';
 
@@ -39,6 +41,10 @@ function restoreFrom(reader: BlobReader, descriptor: Descriptor | null): Weight 
       return Quantized.restore(reader, descriptor);
     case 'sparse':
       return Sparse.restore(reader, descriptor);
+    case 'semi-structured':
+      return SemiStructured.restore(reader, descriptor);
+    case 'block-sparse':
+      return BlockSparse.restore(reader, descriptor);
     case 'low-rank':
       return LowRank.restore(reader, descriptor, restoreFrom);
   }

@@ -12,6 +12,7 @@ import { TersorError } from '../errors';
 import { Binary, native } from '../native';
 import { keep, type Tensor } from '../tensor';
 import { bagOfFactors } from './bag';
+import { BlockSparse } from './block-sparse';
 import { Dense } from './dense';
 import {
   DynamicRounding,
@@ -22,8 +23,10 @@ import {
   type ObserverOptions,
 } from './input';
 import { LowRank } from './low-rank';
+import { type BlockPattern, isPattern, type SparsityPattern } from './pattern';
 import { quantizeMatrix } from './quantized';
 import { affineFor, assertIntegerProduct, assertIntegerScheme, assertScheme, type QuantizationScheme } from './scheme';
+import { SemiStructured } from './semi-structured';
 import { Sparse } from './sparse';
 import { assertMatrix, type TrainableWeight, type Weight } from './weight';
 
@@ -31,6 +34,8 @@ import { assertMatrix, type TrainableWeight, type Weight } from './weight';
 export interface TrainableMatrixParts {
   readonly latent: Tensor;
   readonly mask?: Tensor | null;
+  /** What the mask keeps to. */
+  readonly pattern?: SparsityPattern | BlockPattern | null;
   readonly scheme?: QuantizationScheme | null;
   readonly input?: InputQuantization | null;
 }
@@ -46,13 +51,15 @@ export class TrainableMatrix implements TrainableWeight {
   /** f32, updated in place by the optimizer. */
   readonly latent: Tensor;
   private mask: Tensor | null;
+  private pattern: SparsityPattern | BlockPattern | null;
   private scheme: QuantizationScheme | null;
   private observer: InputRounding | null;
 
-  constructor({ latent, mask = null, scheme = null, input = null }: TrainableMatrixParts) {
+  constructor({ latent, mask = null, pattern = null, scheme = null, input = null }: TrainableMatrixParts) {
     assertPackable(latent.shape, { masked: mask !== null, scheme, inputs: input !== null });
     this.latent = keep(latent);
     this.mask = mask === null ? null : keep(mask);
+    this.pattern = pattern;
     this.scheme = scheme;
     this.observer = input === null ? null : inputRounding(input);
   }
@@ -91,9 +98,10 @@ export class TrainableMatrix implements TrainableWeight {
    * Prunes: elements whose mask is 0 become 0 and stay so.
    *
    * @param mask f32 of the matrix's shape, 0 or 1; taken over
+   * @param pattern what the mask keeps to: packing without codes then gives a weight with kernels for it
    * @throws ERR_TERSOR_SHAPE, ERR_TERSOR_UNSUPPORTED
    */
-  prune(mask: Tensor): void {
+  prune(mask: Tensor, pattern: SparsityPattern | BlockPattern | null = null): void {
     if (mask.shape.join() !== this.shape.join()) {
       throw new TersorError(
         'ERR_TERSOR_SHAPE',
@@ -107,6 +115,7 @@ export class TrainableMatrix implements TrainableWeight {
       this.mask.copyFrom(mask);
       mask.dispose();
     }
+    this.pattern = pattern;
     this.applyMask();
   }
 
@@ -156,6 +165,11 @@ export class TrainableMatrix implements TrainableWeight {
     const input = this.observer?.quantization() ?? null;
     if (this.mask !== null) {
       this.applyMask();
+      if (this.pattern !== null && this.scheme === null) {
+        return isPattern(this.pattern)
+          ? SemiStructured.from(this.latent, this.pattern)
+          : BlockSparse.from(this.latent, this.pattern);
+      }
       return Sparse.from(this.latent, this.scheme, input);
     }
     if (this.scheme !== null) return quantizeMatrix(this.latent, this.scheme, input);

@@ -72,6 +72,24 @@ typedef struct tersor_packed_csr {
   int64_t rows, cols;
 } tersor_packed_csr;
 
+// N:M sparsity: of every M = `group` consecutive columns of a row (the last may be short) at most N = `keep` differ
+// from zero. A weight [rows, cols] as pack_nm lays it out for this backend.
+typedef struct tersor_nm {
+  tersor_tensor packed;  // u8 [nm_bytes(rows, cols, keep, group)]
+  int64_t rows, cols;
+  int32_t keep, group;  // 1 <= keep <= group <= 16
+} tersor_nm;
+
+// Weight [rows, cols] of blocks: block_rows rows (a panel) by block_cols columns, what lies past the weight's edges zero.
+typedef struct tersor_blocks {
+  tersor_tensor panel_offsets;  // u32 [panels + 1], first 0, non-decreasing, last = blocks
+  tersor_tensor columns;        // u32 [blocks]: first column / block_cols, ascending inside a panel
+  tersor_tensor values;         // f32 [blocks * block_cols * block_rows]: of a block, column after column
+  int64_t rows, cols;
+  int32_t block_rows;  // 16 or 32
+  int32_t block_cols;  // 1 or 4
+} tersor_blocks;
+
 // product = scale[n] * input_scale * sum_k (x[m,k] - input_zero_point) * w[n,k], then the epilogue; all in f32 after
 // the exact sum.
 typedef struct tersor_int8_epilogue {
@@ -265,6 +283,22 @@ typedef struct tersor_backend {
   tersor_status (*csr_gemm_int8)(tersor_context*, const tersor_tensor* x, const tersor_packed_csr* w,
                                  const tersor_int8_epilogue*, const tersor_tensor* y);
 
+  // Bytes of a packed N:M weight.
+  int64_t (*nm_bytes)(int64_t rows, int64_t cols, int32_t keep, int32_t group);
+  // Lays out w f32 [rows, cols]. More nonzeros in a group than `keep` are an error.
+  tersor_status (*pack_nm)(tersor_context*, const tersor_tensor* w, int32_t keep, int32_t group,
+                           const tersor_tensor* packed);
+  // y[i] = row ids[i] of the weight; ids i32 or null = every row.
+  tersor_status (*unpack_nm)(tersor_context*, const tersor_nm* w, const tersor_tensor* ids, const tersor_tensor* y);
+  // y[M,N] = epilogue(x[M,K] * w^T), f32. Every group of a row has `keep` places, some perhaps for a column that is zero:
+  // NaN and infinity in x reach the outputs of the rows that have a place for their column, as a product with 0 does.
+  tersor_status (*nm_gemm)(tersor_context*, const tersor_tensor* x, const tersor_nm* w, const tersor_epilogue*,
+                           const tersor_tensor* y);
+
+  // y[M,N] = epilogue(x[M,K] * w^T), f32. NaN and infinity in x reach the rows of w that have a block for their column.
+  tersor_status (*block_gemm)(tersor_context*, const tersor_tensor* x, const tersor_blocks* w, const tersor_epilogue*,
+                              const tersor_tensor* y);
+
   // --- decompositions
   // ------------------------------------------------------------------------------------------------- Thin SVD a[m,n] =
   // u[m,k] * diag(s[k]) * vt[k,n], k = min(m,n), s descending; sign: the largest |element| of each u column is
@@ -388,6 +422,14 @@ typedef struct tersor_backend {
                                        const tersor_tensor* threshold);
   // mask = |x| > threshold ? 1 : 0 (f32, x's shape).
   tersor_status (*magnitude_mask)(tersor_context*, const tersor_tensor* x, float threshold, const tersor_tensor* mask);
+  // mask = 1 for the `keep` largest |x| of every `group` columns of a row (the last group may be short), else 0; of equal
+  // ones the columns further left stay. f32, x's shape. NaN is an error.
+  tersor_status (*nm_mask)(tersor_context*, const tersor_tensor* x, int32_t keep, int32_t group,
+                           const tersor_tensor* mask);
+  // mask = 1 in the `keep` blocks of block_rows x block_cols elements (those at the edges may be smaller) with the largest
+  // Frobenius norms, else 0; of equal ones those further up, then further left, stay. NaN or Inf is an error.
+  tersor_status (*block_mask)(tersor_context*, const tersor_tensor* x, int32_t block_rows, int32_t block_cols,
+                              int64_t keep, const tersor_tensor* mask);
 
   // --- optimizers: update `count` parameters in place, element [i] of each array belonging to parameter i --------------
   // g = clip * gradient + weight_decay * p; v = momentum * v + g; p -= lr * (nesterov ? g + momentum * v : v). velocities

@@ -124,6 +124,15 @@ napi_value int8_bytes(Arguments& in) {
   return Napi::Number::New(in.env(), static_cast<double>(bytes));
 }
 
+// rows, cols, keep, group, device -> bytes of a weight packed there
+napi_value nm_bytes(Arguments& in) {
+  const int64_t rows = in.integer("rows", 0, INT32_MAX), cols = in.integer("cols", 0, INT32_MAX);
+  const auto keep = static_cast<int32_t>(in.integer("keep", 1, 16));
+  const auto group = static_cast<int32_t>(in.integer("group", keep, 16));
+  const int64_t bytes = backend_of(in.text("device"))->nm_bytes(rows, cols, keep, group);
+  return Napi::Number::New(in.env(), static_cast<double>(bytes));
+}
+
 napi_value threads(Arguments& in) { return Napi::Number::New(in.env(), thread_count()); }
 
 napi_value set_threads(Arguments& in) {
@@ -192,6 +201,7 @@ constexpr Function kFunctions[] = {
     {"packedElements", 4, packed_elements},
     {"quantizedBytes", 6, quantized_bytes},
     {"int8Bytes", 3, int8_bytes},
+    {"nmBytes", 5, nm_bytes},
     {"threads", 0, threads},
     {"setThreads", 1, set_threads},
     {"kernels", 0, kernels},

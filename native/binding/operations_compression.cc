@@ -232,6 +232,42 @@ auto magnitude_mask(Arguments& in) {
   };
 }
 
+auto nm_mask(Arguments& in) {
+  const Operand x = in.input("x", kF32, 2);
+  const auto keep = static_cast<int32_t>(in.integer("keep", 1, 16));
+  const auto group = static_cast<int32_t>(in.integer("group", keep, 16));
+  const Operand mask = in.output("mask", kF32);
+  in.expect_same_shape(mask, x);
+  return [keep, group, x = x.tensor(), mask = mask.tensor()](const tersor_backend& backend, tersor_context* context) {
+    return backend.nm_mask(context, &x, keep, group, &mask);
+  };
+}
+
+auto block_mask(Arguments& in) {
+  const Operand x = in.input("x", kF32, 2);
+  const auto block_rows = static_cast<int32_t>(in.integer("blockRows", 1, INT32_MAX));
+  const auto block_cols = static_cast<int32_t>(in.integer("blockCols", 1, INT32_MAX));
+  const int64_t down = (x.dim(0) + block_rows - 1) / block_rows, across = (x.dim(1) + block_cols - 1) / block_cols;
+  const int64_t keep = in.integer("keep", 0, down * across);
+  const Operand mask = in.output("mask", kF32);
+  in.expect_same_shape(mask, x);
+  return [=, x = x.tensor(), mask = mask.tensor()](const tersor_backend& backend, tersor_context* context) {
+    return backend.block_mask(context, &x, block_rows, block_cols, keep, &mask);
+  };
+}
+
+auto pack_nm(Arguments& in) {
+  const Operand w = in.input("w", kF32, 2);
+  const auto keep = static_cast<int32_t>(in.integer("keep", 1, 16));
+  const auto group = static_cast<int32_t>(in.integer("group", keep, 16));
+  const Operand packed = in.output("packed", kU8);
+  in.expect_shape(packed, {in.backend().nm_bytes(w.dim(0), w.dim(1), keep, group)});
+  return
+      [keep, group, w = w.tensor(), packed = packed.tensor()](const tersor_backend& backend, tersor_context* context) {
+        return backend.pack_nm(context, &w, keep, group, &packed);
+      };
+}
+
 constexpr Operation kOperations[] = {
     operation<quantize>("quantize", 8),
     operation<dequantize>("dequantize", 9),
@@ -244,6 +280,9 @@ constexpr Operation kOperations[] = {
     operation<min_max>("minMax", 4),
     operation<magnitude_threshold>("magnitudeThreshold", 3),
     operation<magnitude_mask>("magnitudeMask", 3),
+    operation<nm_mask>("nmMask", 4),
+    operation<block_mask>("blockMask", 5),
+    operation<pack_nm>("packNm", 4),
 };
 
 }  // namespace

@@ -226,6 +226,73 @@ auto csr_gemm_int8(Arguments& in) {
   };
 }
 
+// tersor_nm, in argument order.
+tersor_nm read_nm(Arguments& in) {
+  const Operand packed = in.input("packed", kU8, 1);
+  const int64_t rows = in.integer("rows", 0, INT32_MAX);
+  const int64_t cols = in.integer("cols", 0, INT32_MAX);
+  const auto keep = static_cast<int32_t>(in.integer("keep", 1, 16));
+  const auto group = static_cast<int32_t>(in.integer("group", keep, 16));
+  in.expect_shape(packed, {in.backend().nm_bytes(rows, cols, keep, group)});
+  return {packed.tensor(), rows, cols, keep, group};
+}
+
+auto nm_gemm(Arguments& in) {
+  const Operand x = in.input("x", kF32, 2);
+  const tersor_nm w = read_nm(in);
+  in.expect_shape(x, {kAny, w.cols});
+  const Epilogue epilogue = read_epilogue(in, x.dim(0), w.rows);
+  const Operand y = in.output("y", kF32);
+  in.expect_shape(y, {x.dim(0), w.rows}, {x});
+  return [w, epilogue, x = x.tensor(), y = y.tensor()](const tersor_backend& backend, tersor_context* context) {
+    const tersor_epilogue view = epilogue.view();
+    return backend.nm_gemm(context, &x, &w, &view, &y);
+  };
+}
+
+auto unpack_nm(Arguments& in) {
+  const tersor_nm w = read_nm(in);
+  const OptionalOperand ids = in.optional_input("ids", kI32, 1);
+  const Operand y = in.output("y", kF32);
+  in.expect_shape(y, {ids.present ? ids.operand.dim(0) : w.rows, w.cols});
+  return [w, ids = ids.tensor(), y = y.tensor()](const tersor_backend& backend, tersor_context* context) {
+    return backend.unpack_nm(context, &w, ids.get(), &y);
+  };
+}
+
+int32_t read_choice(Arguments& in, const char* name, int32_t small, int32_t large) {
+  const auto value = static_cast<int32_t>(in.integer(name, small, large));
+  if (value == small || value == large) return value;
+  in.fail(TERSOR_OUT_OF_RANGE, std::string("expected ") + name + " " + std::to_string(small) + " or " +
+                                   std::to_string(large) + ", got " + std::to_string(value));
+}
+
+// tersor_blocks, in argument order.
+tersor_blocks read_blocks(Arguments& in) {
+  const Operand panel_offsets = in.input("panelOffsets", kU32, 1);
+  const Operand columns = in.input("columns", kU32, 1);
+  const Operand values = in.input("values", kF32, 1);
+  const int64_t rows = in.integer("rows", 0, INT32_MAX);
+  const int64_t cols = in.integer("cols", 0, INT32_MAX);
+  const int32_t block_rows = read_choice(in, "blockRows", 16, 32), block_cols = read_choice(in, "blockCols", 1, 4);
+  in.expect_shape(panel_offsets, {(rows + block_rows - 1) / block_rows + 1});
+  in.expect_shape(values, {columns.dim(0) * block_rows * block_cols}, {columns});
+  return {panel_offsets.tensor(), columns.tensor(), values.tensor(), rows, cols, block_rows, block_cols};
+}
+
+auto block_gemm(Arguments& in) {
+  const Operand x = in.input("x", kF32, 2);
+  const tersor_blocks w = read_blocks(in);
+  in.expect_shape(x, {kAny, w.cols});
+  const Epilogue epilogue = read_epilogue(in, x.dim(0), w.rows);
+  const Operand y = in.output("y", kF32);
+  in.expect_shape(y, {x.dim(0), w.rows}, {x});
+  return [w, epilogue, x = x.tensor(), y = y.tensor()](const tersor_backend& backend, tersor_context* context) {
+    const tersor_epilogue view = epilogue.view();
+    return backend.block_gemm(context, &x, &w, &view, &y);
+  };
+}
+
 // tersor_quantized, in argument order.
 tersor_quantized read_quantized(Arguments& in) {
   const Operand packed = in.input("packed", kU8, 1);
@@ -277,6 +344,9 @@ constexpr Operation kOperations[] = {
     operation<csr_gemm>("csrGemm", 8),
     operation<csr_gemm_int8>("csrGemmInt8", 12),
     operation<gemm_quantized>("gemmQuantized", 11),
+    operation<nm_gemm>("nmGemm", 10),
+    operation<block_gemm>("blockGemm", 12),
+    operation<unpack_nm>("unpackNm", 7),
     operation<svd>("svd", 4),
 };
 

@@ -39,6 +39,14 @@ tersor_status csr_gemm(tersor_context*, const tersor_tensor* x, const tersor_pac
                        const tersor_tensor* y);
 tersor_status csr_gemm_int8(tersor_context*, const tersor_tensor* x, const tersor_packed_csr* w,
                             const tersor_int8_epilogue*, const tersor_tensor* y);
+int64_t nm_bytes(int64_t rows, int64_t cols, int32_t keep, int32_t group);
+tersor_status pack_nm(tersor_context*, const tersor_tensor* w, int32_t keep, int32_t group,
+                      const tersor_tensor* packed);
+tersor_status unpack_nm(tersor_context*, const tersor_nm* w, const tersor_tensor* ids, const tersor_tensor* y);
+tersor_status nm_gemm(tersor_context*, const tersor_tensor* x, const tersor_nm* w, const tersor_epilogue*,
+                      const tersor_tensor* y);
+tersor_status block_gemm(tersor_context*, const tersor_tensor* x, const tersor_blocks* w, const tersor_epilogue*,
+                         const tersor_tensor* y);
 tersor_status svd(tersor_context*, const tersor_tensor* a, const tersor_tensor* u, const tersor_tensor* s,
                   const tersor_tensor* vt);
 tersor_status activate(tersor_context*, tersor_activation, const tersor_tensor* x, const tersor_tensor* y);
@@ -94,6 +102,9 @@ tersor_status clip_range(tersor_context*, const tersor_tensor* x, int64_t group_
 tersor_status magnitude_threshold(tersor_context*, const tersor_tensor* x, int64_t count,
                                   const tersor_tensor* threshold);
 tersor_status magnitude_mask(tersor_context*, const tersor_tensor* x, float threshold, const tersor_tensor* mask);
+tersor_status nm_mask(tersor_context*, const tersor_tensor* x, int32_t keep, int32_t group, const tersor_tensor* mask);
+tersor_status block_mask(tersor_context*, const tersor_tensor* x, int32_t block_rows, int32_t block_cols, int64_t keep,
+                         const tersor_tensor* mask);
 tersor_status sgd_step(tersor_context*, int64_t count, const tersor_tensor* parameters, const tersor_tensor* gradients,
                        const tersor_tensor* velocities, const tersor_sgd_options*);
 tersor_status adam_step(tersor_context*, int64_t count, const tersor_tensor* parameters, const tersor_tensor* gradients,

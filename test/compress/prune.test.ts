@@ -53,6 +53,29 @@ describe('magnitudeMask', () => {
     );
   });
 
+  it('keeps the largest of every group of a pattern, the last of which may be short', () => {
+    expect(maskOf([5, -7, 1, 6, 2, -2, 2, 1, 3], { pattern: '2:4' })).to.deep.equal([0, 1, 0, 1, 1, 1, 0, 0, 1]);
+    expect(maskOf([1, 2, 3, 4, 5, 6], { pattern: '1:3' }, [2, 3])).to.deep.equal([0, 0, 1, 0, 0, 1]);
+  });
+
+  it('keeps the blocks of largest norm; a block at the edge may be smaller', () => {
+    const w = Float32Array.from({ length: 34 * 3 }, (_, i) => (i < 32 * 3 ? [1, 3, 2] : [9, 9, 99])[i % 3] as number);
+    const kept = maskOf(w, { sparsity: 0.5, blocks: '32x1' }, [34, 3]);
+    // Norms: 5.7, 17 and 11.3 of 32 rows, then 12.7, 12.7 and 140 of two.
+    expect(kept).to.deep.equal([...Array(32).fill([0, 1, 0]).flat(), 1, 0, 1, 1, 0, 1]);
+    expect(() => maskOf([1, 2], { sparsity: 0.5, blocks: '8x8' as '32x1' }))
+      .to.throw("got '8x8'")
+      .with.property('code', 'ERR_TERSOR_INVALID_ARGUMENT');
+  });
+
+  it('refuses what is no pattern', () => {
+    for (const pattern of ['4:2', '0:4', '2:17', '2/4', ' 2:4', '']) {
+      expect(() => maskOf([1, 2], { pattern: pattern as '2:4' }))
+        .to.throw(`got '${pattern}'`)
+        .with.property('code', 'ERR_TERSOR_INVALID_ARGUMENT');
+    }
+  });
+
   it('removes exactly the rounded share when no two magnitudes are equal', () => {
     for (const [rows, columns, sparsity] of [
       [128, 784, 0.8],
@@ -241,5 +264,37 @@ describe('gradualPruning', () => {
     for (const sparsity of [-1, 1.5, Number.NaN]) {
       expect(errorOf(() => gradualPruning([], { sparsity })).code).to.equal('ERR_TERSOR_OUT_OF_RANGE');
     }
+  });
+});
+
+describe('pruneByMagnitude with a pattern', () => {
+  expectNoLeaks();
+
+  it('leads to a semi-structured weight; codes, or another mask, to a sparse one', () => {
+    const parts: { dispose(): void }[] = [];
+    const kept = <P extends { dispose(): void }>(part: P): P => {
+      parts.push(part);
+      return part;
+    };
+    tidy(() => {
+      const matrix = kept(new TrainableMatrix({ latent: tensor(distinct(64), [4, 16]) }));
+      pruneByMagnitude([matrix], { pattern: '2:4' });
+      const packed = kept(matrix.pack());
+      expect(packed.kind).to.equal('semi-structured');
+      expect(packed.nonzeros()).to.equal(32);
+      const trained = (matrix.unrounded().toArray() as Float32Array).map((value) => value + 0); // no -0
+      expect([...packed.dense().toArray()]).to.deep.equal([...trained]);
+      const again = kept(packed.trainable());
+      expect(kept(again.pack()).kind).to.equal('semi-structured');
+      for (const part of again.matrices()) part.quantize({ bits: 8, scheme: 'symmetric', granularity: 'channel' });
+      expect(kept(again.pack()).kind).to.equal('sparse');
+      pruneByMagnitude([matrix], { sparsity: 0.25, blocks: '16x4' });
+      const blocks = kept(matrix.pack());
+      expect(blocks.kind).to.equal('block-sparse');
+      expect(kept(kept(blocks.trainable()).pack()).kind).to.equal('block-sparse');
+      pruneByMagnitude([matrix], { sparsity: 0.75 });
+      expect(kept(matrix.pack()).kind).to.equal('sparse');
+    });
+    for (const part of parts) part.dispose();
   });
 });

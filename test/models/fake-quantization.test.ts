@@ -110,7 +110,7 @@ describe('a model trained under fake quantization', () => {
     const { descriptor } = served.store();
     if (
       descriptor === null ||
-      descriptor.kind === 'low-rank' ||
+      !('input' in descriptor) ||
       descriptor.input === undefined ||
       descriptor.input === 'dynamic'
     ) {

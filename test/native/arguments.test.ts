@@ -39,6 +39,7 @@ describe('native operations', () => {
       'packedElements',
       'quantizedBytes',
       'int8Bytes',
+      'nmBytes',
       'threads',
       'setThreads',
       'kernels',

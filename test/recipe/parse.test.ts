@@ -85,7 +85,7 @@ steps:
   it('shows the line and the column, and suggests the nearest key and value', () => {
     const text = "recipe: 1\nsteps:\n  - prune:\n      weights: ['*']\n      sparcity: 0.8\n      method: magnitud\n";
     expect(errorOf(() => parseRecipe(text, 'r.yaml')).message).to.equal(
-      "r.yaml:5:7: expected one of 'weights', 'method', 'sparsity', 'threshold', 'schedule', 'retrain', got 'sparcity' (did you mean 'sparsity'?), at steps[0].prune\n" +
+      "r.yaml:5:7: expected one of 'weights', 'method', 'sparsity', 'blocks', 'threshold', 'pattern', 'schedule', 'retrain', got 'sparcity' (did you mean 'sparsity'?), at steps[0].prune\n" +
         '  5 |       sparcity: 0.8\n' +
         '    |       ^\n' +
         "r.yaml:6:15: expected 'magnitude', got 'magnitud' (did you mean 'magnitude'?), at steps[0].prune.method\n" +
@@ -116,7 +116,7 @@ variants:
       '2:7 -1.5, at seed',
       "3:1 'sedd' (did you mean 'seed'?)",
       "5:11 'a/b', at variants[0].name",
-      '7:9 neither, at variants[0].steps[0].prune',
+      '7:9 none, at variants[0].steps[0].prune',
       '7:9 schedule alone, at variants[0].steps[0].prune',
       "10:9 'prun' (did you mean 'prune'?), at variants[0].steps[1]",
       '11:19 none, at variants[0].steps[2].quantize',
@@ -294,7 +294,7 @@ describe('validateRecipe', () => {
     [
       'sparsity beside threshold',
       { prune: { ...base, sparsity: 0.5, threshold: 0.1 } },
-      'either sparsity or threshold, got both',
+      'one of sparsity, threshold and pattern, got sparsity and threshold',
     ],
     ['sparsity 0', { prune: { ...base, sparsity: 0 } }, 'a number between 0 and 1, got 0'],
     ['sparsity NaN', { prune: { ...base, sparsity: Number.NaN } }, 'a number between 0 and 1, got NaN'],

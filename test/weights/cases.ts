@@ -1,12 +1,18 @@
 /** One of every representation that a weight can have, for tests of what all of them promise. */
-import { type Tensor, tensor } from '../../lib/tensor';
+import { multiply } from '../../lib/autograd';
+import { magnitudeMask } from '../../lib/compress';
+import { type Tensor, tensor, tidy } from '../../lib/tensor';
 import {
+  type BlockPattern,
+  BlockSparse,
   Dense,
   type InputQuantization,
   LowRank,
   type QuantizationScheme,
   quantizeMatrix,
+  SemiStructured,
   Sparse,
+  type SparsityPattern,
   type Weight,
 } from '../../lib/weights';
 
@@ -60,6 +66,10 @@ export const CASES: readonly WeightCase[] = [
   ...INTEGER_SCHEMES.flatMap((scheme) => [quantized(scheme, INPUT), quantized(scheme, 'dynamic')]),
   sparse(null, null),
   ...INTEGER_SCHEMES.flatMap((scheme) => [sparse(scheme, null), sparse(scheme, INPUT), sparse(scheme, 'dynamic')]),
+  patterned('2:4'),
+  patterned('3:5'),
+  inBlocks('32x1'),
+  inBlocks('16x4'),
   lowRank('dense factors', (factor) => new Dense(factor.clone())),
   lowRank('int4 factors', (factor) => quantizeMatrix(factor, INT4)),
   lowRank('int8 factors, int8 inputs', (factor) => quantizeMatrix(factor, INT8, { scale: 1 / 32, zeroPoint: 128 })),
@@ -93,6 +103,32 @@ function sparse(scheme: QuantizationScheme | null, input: InputQuantization | nu
 function inputsName(input: InputQuantization | null): string {
   if (input === null) return '';
   return input === 'dynamic' ? ', dynamic int8 inputs' : ', int8 inputs';
+}
+
+/** The largest elements of every group. */
+function patterned(pattern: SparsityPattern): WeightCase {
+  const make = (w: Tensor) => {
+    const pruned = tidy(() => multiply(w, magnitudeMask(w, { pattern })));
+    try {
+      return SemiStructured.from(pruned, pattern);
+    } finally {
+      pruned.dispose();
+    }
+  };
+  return { name: `semi-structured ${pattern}`, kind: 'semi-structured', make };
+}
+
+/** Two thirds of the blocks. */
+function inBlocks(blocks: BlockPattern): WeightCase {
+  const make = (w: Tensor) => {
+    const pruned = tidy(() => multiply(w, magnitudeMask(w, { sparsity: 1 / 3, blocks })));
+    try {
+      return BlockSparse.from(pruned, blocks);
+    } finally {
+      pruned.dispose();
+    }
+  };
+  return { name: `blocks of ${blocks}`, kind: 'block-sparse', make };
 }
 
 /**

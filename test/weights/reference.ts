@@ -58,7 +58,7 @@ function multiplyIntegers(
   { bias, activation, residual }: LinearOptions,
 ): Float32Array {
   const { tensors, descriptor } = weight.store();
-  if (descriptor === null || descriptor.kind === 'low-rank' || descriptor.input === undefined) {
+  if (descriptor === null || !('input' in descriptor) || descriptor.input === undefined) {
     throw new Error('expected a weight with int8 inputs');
   }
   const { input, shape } = descriptor;

@@ -100,6 +100,39 @@ describe('restoring a weight', () => {
     });
   });
 
+  it('refuses places of a group that do not ascend or lie past its end', () => {
+    withStored('semi-structured 3:5', (stored) => {
+      // Three bits a place; each row is one group of 4 columns with 3 places.
+      for (const [places, text] of [
+        [0b010_010_000, /a group of 4, got 2 as element 2/],
+        [0b100_001_000, /a group of 4, got 4 as element 2/],
+      ] as const) {
+        const spoilt = entries(stored, (blob, entry) =>
+          blob === 'places' ? { ...entry, data: Uint8Array.of(places & 255, places >> 8, 0) } : entry,
+        );
+        expectRefused(spoilt, stored.descriptor, 'ERR_TERSOR_CORRUPT_FILE', text);
+      }
+    });
+  });
+
+  it('refuses blocks that are not where blocks can be', () => {
+    withStored('blocks of 32x1', (stored) => {
+      const spoilt = (name: string, change: (values: Uint32Array) => void) =>
+        entries(stored, (blob, entry) => {
+          if (blob !== name) return entry;
+          const data = Uint8Array.from(entry.data);
+          change(new Uint32Array(data.buffer));
+          return { ...entry, data };
+        });
+      const refused = (name: string, change: (values: Uint32Array) => void, text: RegExp) =>
+        expectRefused(spoilt(name, change), stored.descriptor, 'ERR_TERSOR_CORRUPT_FILE', text);
+      refused('panel_offsets', (offsets) => offsets.set([1]), /offsets from 0 to 3, got 1 to 3/);
+      refused('panel_offsets', (offsets) => offsets.set([2], 1), /offsets from 0 to 3, got 0 to 2/);
+      refused('columns', (columns) => columns.set([4], 2), /a column from \d to below 4, got 4 as element 2/);
+      refused('columns', (columns) => columns.set([columns[0] as number], 1), /got \d as element 1/);
+    });
+  });
+
   it('frees the first factor when the second cannot be read', () => {
     withStored('low rank, sparse int8 factors, int8 inputs', (stored) => {
       const spoilt = entries(stored);

@@ -1,10 +1,12 @@
-import type { TrainableMatrix } from '../../weights';
+import type { BlockPattern, TrainableMatrix } from '../../weights';
 import { checkPruneTarget, pruneByMagnitude } from './magnitude';
 
 /** Options of {@link gradualPruning}. */
 export interface GradualPruningOptions {
   /** Fraction of each matrix to remove in the end. */
   readonly sparsity: number;
+  /** Remove whole blocks; left out means elements. */
+  readonly blocks?: BlockPattern | undefined;
   /** Fraction of the training at which the target is reached, above 0. Default 0.6. */
   readonly end?: number;
   /** Steps between two choices of masks. Default 20. */
@@ -32,13 +34,14 @@ export function cubicSparsity(target: number, progress: number, end: number): nu
  */
 export function gradualPruning(
   matrices: readonly TrainableMatrix[],
-  { sparsity, end = 0.6, every = 20 }: GradualPruningOptions,
+  { sparsity, blocks, end = 0.6, every = 20 }: GradualPruningOptions,
 ): (step: number, steps: number) => void {
-  checkPruneTarget({ sparsity });
-  pruneByMagnitude(matrices, { sparsity: 0 });
+  const shape = blocks === undefined ? {} : { blocks };
+  checkPruneTarget({ sparsity, ...shape });
+  pruneByMagnitude(matrices, { sparsity: 0, ...shape });
   return (step, steps) => {
     // The last step always chooses, so that short runs reach the target as well.
     if (step % every !== 0 && step !== steps) return;
-    pruneByMagnitude(matrices, { sparsity: cubicSparsity(sparsity, step / steps, end) });
+    pruneByMagnitude(matrices, { sparsity: cubicSparsity(sparsity, step / steps, end), ...shape });
   };
 }

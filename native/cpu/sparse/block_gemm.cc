@@ -1,0 +1,145 @@
+#include <algorithm>
+#include <cstring>
+
+#include "cpu/epilogue/epilogue.h"
+#include "cpu/operations.h"
+#include "cpu/parallel.h"
+#include "cpu/scratch.h"
+#include "cpu/sparse/block_gemm.h"
+#include "cpu/view.h"
+
+namespace tersor::cpu {
+
+const KernelList<BlockKernel> block_gemm_kernels("block_gemm", {
+#if TERSOR_X86
+  {"block_gemm_avx512", Isa::avx512, block_gemm_avx512}, {"block_gemm_avx2", Isa::avx2, block_gemm_avx2},
+#endif
+      {"block_gemm_scalar", Isa::scalar, block_gemm_scalar},
+});
+
+namespace {
+
+constexpr int64_t kPassRows = 128;                // of x at most, whose sums of a panel stay in L1
+constexpr int64_t kPassBytes = int64_t{1} << 20;  // of x, which every panel reads: they stay in L2
+constexpr int64_t kStep = 128;  // columns of a panel's blocks that meet all of them before the next: 16 KB of weight
+constexpr int64_t kProductsPerChunk = int64_t{1} << 19;
+
+using Four [[gnu::vector_size(16)]] = float;
+
+// to[k * 8 + i] = x[i * stride + k] for 4 x 4 elements.
+void turn_four(const float* x, int64_t stride, float* to) {
+  Four row[4];
+  for (int64_t i = 0; i < 4; ++i) std::memcpy(&row[i], x + i * stride, sizeof row[i]);
+  const Four low02 = __builtin_shufflevector(row[0], row[2], 0, 4, 1, 5);
+  const Four low13 = __builtin_shufflevector(row[1], row[3], 0, 4, 1, 5);
+  const Four high02 = __builtin_shufflevector(row[0], row[2], 2, 6, 3, 7);
+  const Four high13 = __builtin_shufflevector(row[1], row[3], 2, 6, 3, 7);
+  const Four column[4] = {
+      __builtin_shufflevector(low02, low13, 0, 4, 1, 5), __builtin_shufflevector(low02, low13, 2, 6, 3, 7),
+      __builtin_shufflevector(high02, high13, 0, 4, 1, 5), __builtin_shufflevector(high02, high13, 2, 6, 3, 7)};
+  for (int64_t k = 0; k < 4; ++k) std::memcpy(to + k * kBlockTokens, &column[k], sizeof column[k]);
+}
+
+// A tile of x as [column][8], zero where there is none.
+void lay_out(const float* x, int64_t columns, int64_t rows, int64_t padded, float* to) {
+  int64_t k = 0;
+  if (rows == kBlockTokens) {
+    for (; k + 4 <= columns; k += 4) {
+      turn_four(x + k, columns, to + k * kBlockTokens);
+      turn_four(x + 4 * columns + k, columns, to + k * kBlockTokens + 4);
+    }
+  }
+  for (; k < columns; ++k) {
+    for (int64_t i = 0; i < kBlockTokens; ++i) to[k * kBlockTokens + i] = i < rows ? x[i * columns + k] : 0.0f;
+  }
+  std::fill(to + columns * kBlockTokens, to + padded * kBlockTokens, 0.0f);
+}
+
+class BlockProduct {
+ public:
+  BlockProduct(BlockKernel* kernel, const tersor_tensor* x, const tersor_blocks* w, const tersor_epilogue* epilogue,
+               const tersor_tensor* y)
+      : kernel_(kernel),
+        w_(w),
+        m_(rows_of(x)),
+        panels_(elements_of(&w->panel_offsets) - 1),
+        padded_((w->cols + w->block_cols - 1) / w->block_cols * w->block_cols),
+        x_(data_of<const float>(x)),
+        y_(data_of<float>(y)),
+        epilogue_(make_epilogue(epilogue, w->rows)) {}
+
+  tersor_status run(tersor_context* context) const {
+    void* memory;
+    const int64_t row_bytes = std::max<int64_t>(1, padded_) * static_cast<int64_t>(sizeof(float));
+    const int64_t pass =
+        std::clamp(kPassBytes / row_bytes / kBlockTokens, int64_t{4}, kPassRows / kBlockTokens) * kBlockTokens;
+    const int64_t most = std::min(pass, (m_ + kBlockTokens - 1) / kBlockTokens * kBlockTokens);
+    tersor_status status = scratch(context, static_cast<size_t>(most * row_bytes), &memory);
+    auto* laid_out = static_cast<float*>(memory);
+    for (int64_t row = 0; row < m_ && status == TERSOR_OK; row += pass) {
+      const int64_t rows = std::min(pass, m_ - row), tiles = (rows + kBlockTokens - 1) / kBlockTokens;
+      status = for_chunks(context, tiles, row_grain(kBlockTokens * padded_), [&](int64_t begin, int64_t end) {
+        for (int64_t tile = begin; tile < end; ++tile) {
+          const int64_t first = row + tile * kBlockTokens;
+          lay_out(x_ + first * w_->cols, w_->cols, std::min(kBlockTokens, row + rows - first), padded_,
+                  laid_out + tile * kBlockTokens * padded_);
+        }
+      });
+      if (status == TERSOR_OK) status = multiply(context, row, rows, laid_out);
+    }
+    return status;
+  }
+
+ private:
+  tersor_status multiply(tersor_context* context, int64_t row, int64_t rows, const float* x) const {
+    const int64_t products = rows * elements_of(&w_->values) / std::max<int64_t>(1, panels_);
+    const int64_t grain = std::max<int64_t>(1, kProductsPerChunk / std::max<int64_t>(1, products));
+    return for_chunks(context, panels_, grain, [&](int64_t begin, int64_t end) {
+      alignas(64) float sums[kPassRows * kBlockLargestRows];
+      for (int64_t panel = begin; panel < end; ++panel) {
+        std::fill(sums, sums + rows * kBlockLargestRows, 0.0f);
+        multiply_panel(panel, rows, x, sums);
+        const int64_t column = panel * w_->block_rows;
+        const EpilogueTile tile = {row, rows, column, std::min<int64_t>(w_->block_rows, w_->rows - column)};
+        apply_epilogue(epilogue_, tile, sums, kBlockLargestRows, y_);
+      }
+    });
+  }
+
+  void multiply_panel(int64_t panel, int64_t rows, const float* x, float* sums) const {
+    const auto* offsets = data_of<const uint32_t>(&w_->panel_offsets) + panel;
+    const int64_t step = kStep / w_->block_cols, size = int64_t{w_->block_rows} * w_->block_cols;
+    for (int64_t b = offsets[0]; b < offsets[1]; b += step) {
+      const BlockRun run = {.columns = data_of<const uint32_t>(&w_->columns) + b,
+                            .values = data_of<const float>(&w_->values) + b * size,
+                            .count = std::min<int64_t>(step, offsets[1] - b),
+                            .block_rows = w_->block_rows,
+                            .block_cols = w_->block_cols};
+      for (int64_t i = 0; i < rows; i += kBlockTokens) {
+        kernel_(run, x + i * padded_, std::min(kBlockTokens, rows - i), sums + i * kBlockLargestRows);
+      }
+    }
+  }
+
+  BlockKernel* kernel_;
+  const tersor_blocks* w_;
+  int64_t m_, panels_, padded_;  // padded_: columns in whole blocks
+  const float* x_;
+  float* y_;
+  Epilogue epilogue_;
+};
+
+}  // namespace
+
+tersor_status block_gemm_with(BlockKernel* kernel, tersor_context* context, const tersor_tensor* x,
+                              const tersor_blocks* w, const tersor_epilogue* epilogue, const tersor_tensor* y) {
+  if (const tersor_status status = check_blocks(context, w); status != TERSOR_OK) return status;
+  return BlockProduct(kernel, x, w, epilogue, y).run(context);
+}
+
+tersor_status block_gemm(tersor_context* context, const tersor_tensor* x, const tersor_blocks* w,
+                         const tersor_epilogue* epilogue, const tersor_tensor* y) {
+  return block_gemm_with(block_gemm_kernels.best(), context, x, w, epilogue, y);
+}
+
+}  // namespace tersor::cpu

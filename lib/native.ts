@@ -166,6 +166,7 @@ export interface NativeOperations {
   svd(a: T, u: T, s: T, vt: T): void;
   activate(activation: Activation, x: T, y: T): void;
   activateGradient(activation: Activation, x: T, dy: T, dx: T): void;
+  svdRandomized(a: T, seed: bigint, oversampling: number, power: number, u: T, s: T, vt: T): void;
   scale(x: T, factor: number, y: T): void;
   binary(op: Binary, a: T, b: T, y: T): void;
   reduce(op: Reduce, x: T, axis: -1 | 0 | 1, y: T): void;
@@ -200,6 +201,17 @@ export interface NativeOperations {
     activationOrder: boolean,
     scalesFrom: CodeScales,
     ...rest: [...Affine, codes: T]
+  ): void;
+  sparseGpt(w: T, hessian: T, damping: number, sparsity: number, keep: number, of: number, y: T): void;
+  /** `sparse_gpt` with an affine. */
+  sparseGptQuantized(
+    w: T,
+    hessian: T,
+    damping: number,
+    sparsity: number,
+    keep: number,
+    of: number,
+    ...rest: [...Affine, y: T]
   ): void;
   clipRange(x: T, groupSize: number, levels: number, symmetric: boolean, minimum: T, maximum: T): void;
   minMax(x: T, groupSize: number, minimum: T, maximum: T): void;

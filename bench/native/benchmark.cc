@@ -20,6 +20,7 @@ const std::map<std::string, Benchmark (*)(const Parameters&)> kFamilies = {
     {"attention", attention},
     {"nm_f32", nm_f32},
     {"block_f32", block_f32},
+    {"svd_randomized", svd_randomized},
 };
 
 }  // namespace

@@ -47,6 +47,7 @@ Benchmark csr_int8(const Parameters& shape);
 Benchmark nm_f32(const Parameters& shape);
 Benchmark block_f32(const Parameters& shape);
 Benchmark svd_f32(const Parameters& shape);
+Benchmark svd_randomized(const Parameters& shape);
 Benchmark gptq(const Parameters& shape);
 Benchmark embedding_bag(const Parameters& shape);
 Benchmark attention(const Parameters& shape);

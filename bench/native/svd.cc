@@ -1,6 +1,7 @@
-// Thin singular value decomposition of a[m,n]. How many operations that takes depends on the values, so that no limit
-// applies; there is no peer.
+// Thin singular value decomposition of a[m,n], exact, or randomized to a rank. How many operations that takes depends
+// on the values, so that no limit applies; there is no peer.
 #include <memory>
+#include <numeric>
 
 #include "benchmark.h"
 #include "operand.h"
@@ -23,7 +24,49 @@ struct Decomposition {
   }
 };
 
+// A matrix whose i-th squared singular value is 1 / (1 + i): a diagonal between two reflections.
+struct Truncation {
+  int64_t m, n, rank;
+  tersor_svd_randomized_options options;
+  Operand a, u, s, vt;
+
+  explicit Truncation(const Parameters& shape)
+      : m(shape["m"]),
+        n(shape["n"]),
+        rank(shape["rank"]),
+        options{.seed = 1, .oversampling = 16, .power = static_cast<int32_t>(shape["power"])},
+        a(TERSOR_F32, {m, n}),
+        u(TERSOR_F32, {m, rank}),
+        s(TERSOR_F32, {rank}),
+        vt(TERSOR_F32, {rank, n}) {
+    const Operand left(TERSOR_F32, {m}), right(TERSOR_F32, {n});
+    left.fill<float>(1, -1000, 1000, 1000);
+    right.fill<float>(2, -1000, 1000, 1000);
+    const float *x = left.data<float>(), *y = right.data<float>();
+    const auto dot = [](const float* p, int64_t count) { return std::inner_product(p, p + count, p, 0.0f); };
+    const float x_scale = 2 / dot(x, m), y_scale = 2 / dot(y, n);
+    const auto value = [](int64_t i) { return 1 / std::sqrt(static_cast<float>(1 + i)); };
+    float middle = 0;
+    for (int64_t i = 0; i < n; ++i) middle += x[i] * value(i) * y[i];
+    for (int64_t i = 0; i < m; ++i) {
+      for (int64_t j = 0; j < n; ++j) {
+        const float from_left = x_scale * x[i] * x[j] * value(j);
+        const float from_right = i < n ? y_scale * value(i) * y[i] * y[j] : 0;
+        const float both = x_scale * y_scale * middle * x[i] * y[j];
+        a.data<float>()[i * n + j] = (i == j ? value(i) : 0) - from_left - from_right + both;
+      }
+    }
+  }
+};
+
 }  // namespace
+
+Benchmark svd_randomized(const Parameters& shape) {
+  const auto p = std::make_shared<Truncation>(shape);
+  Benchmark benchmark;
+  benchmark.ours = [p] { call(tersor_cpu_backend()->svd_randomized, p->a, &p->options, p->u, p->s, p->vt); };
+  return benchmark;
+}
 
 Benchmark svd_f32(const Parameters& shape) {
   const auto p = std::make_shared<Decomposition>(shape);

@@ -1,7 +1,15 @@
 export { type DistillOptions, softLabels } from './distill/soft-labels';
-export { type RankTarget, type Svd, svd, truncatedSvd } from './factorize/svd';
+export {
+  type RandomizedSvdOptions,
+  type RankTarget,
+  type Svd,
+  svd,
+  svdRandomized,
+  truncatedSvd,
+} from './factorize/svd';
 export { cubicSparsity, type GradualPruningOptions, gradualPruning } from './prune/gradual';
 export { magnitudeMask, type PruneTarget, pruneByMagnitude } from './prune/magnitude';
+export { type SparseGptOptions, type SparseGptTarget, sparseGpt } from './prune/sparse-gpt';
 export { type CalibrateOptions, calibrate } from './quantize/calibrate';
 export { type GptqOptions, gptq } from './quantize/gptq';
 export { inputMoments } from './quantize/moments';

@@ -23,7 +23,10 @@ export function describeStep(step: Step): string {
   return `Retrain: ${describeRetrain(step.retrain)}`;
 }
 
-function describePrune({ weights, sparsity, threshold, pattern, blocks, schedule, retrain }: PruneStep): string {
+function describePrune({ weights, method, sparsity, threshold, pattern, blocks, schedule, retrain }: PruneStep): string {
+  if (method === 'sparsegpt') {
+    return `Prune ${weights.join(', ')} by SparseGPT: remove ${percent(sparsity ?? 0)}, the rest makes up for it`;
+  }
   const what =
     pattern !== undefined
       ? `all but the largest elements of every group (${pattern})`

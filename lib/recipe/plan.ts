@@ -83,9 +83,15 @@ function numberRepeats(steps: readonly PlannedStep[]): PlannedStep[] {
 
 function outline(step: Step) {
   if ('prune' in step) {
-    const { weights: patterns, sparsity, threshold, pattern, blocks, retrain } = step.prune;
-    const label = `prune ${pattern ?? (sparsity === undefined ? `at ${threshold}` : percent(sparsity))}${blocks === undefined ? '' : ` in ${blocks}`}`;
-    return { label, patterns, retrain, needsData: retrain !== undefined };
+    const { weights: patterns, method, sparsity, threshold, pattern, blocks, retrain } = step.prune;
+    const how = `prune ${pattern ?? (sparsity === undefined ? `at ${threshold}` : percent(sparsity))}${blocks === undefined ? '' : ` in ${blocks}`}`;
+    const byOutputs = method === 'sparsegpt';
+    return {
+      label: byOutputs ? `${how} sparsegpt` : how,
+      patterns,
+      retrain,
+      needsData: retrain !== undefined || byOutputs,
+    };
   }
   if ('quantize' in step) {
     const { weights: patterns, method, bits, retrain } = step.quantize;

@@ -29,7 +29,10 @@ export function plannedWeight(role: WeightRole, weight: Weight): PlannedWeight {
  * @throws ERR_TERSOR_UNSUPPORTED or ERR_TERSOR_OUT_OF_RANGE when the step cannot be applied to what the weight is by then
  */
 export function planWeight(weight: PlannedWeight, step: Step): PlannedWeight {
-  if ('prune' in step) return changed(weight, { masked: true });
+  if ('prune' in step) {
+    if (step.prune.method === 'sparsegpt') assertMultiplied(weight, 'sparsegpt');
+    return changed(weight, { masked: true });
+  }
   if ('quantize' in step) return quantized(weight, step.quantize);
   if ('factorize' in step) return factorized(weight, step.factorize);
   return weight;
@@ -53,7 +56,7 @@ function changed(weight: PlannedWeight, change: Partial<Compression>): PlannedWe
 
 function quantized(weight: PlannedWeight, step: QuantizeStep): PlannedWeight {
   const scheme = schemeOf(step);
-  if (step.method === 'gptq') assertMultiplied(weight);
+  if (step.method === 'gptq') assertMultiplied(weight, 'gptq');
   if (step.activations === undefined) return changed(weight, { scheme });
   if (weight.role === 'embedding') {
     throw new TersorError(
@@ -65,12 +68,12 @@ function quantized(weight: PlannedWeight, step: QuantizeStep): PlannedWeight {
 }
 
 /** @throws ERR_TERSOR_UNSUPPORTED unless it is a dense weight that inputs are multiplied by */
-function assertMultiplied({ role, matrices }: PlannedWeight): void {
+function assertMultiplied({ role, matrices }: PlannedWeight, method: string): void {
   const kind = kindOf(matrices);
   if (role === 'matmul' && kind === 'dense') return;
   throw new TersorError(
     'ERR_TERSOR_UNSUPPORTED',
-    `expected a dense weight that inputs are multiplied by for method gptq, got ${role === 'matmul' ? `a ${kind} one` : 'an embedding table'}`,
+    `expected a dense weight that inputs are multiplied by for method ${method}, got ${role === 'matmul' ? `a ${kind} one` : 'an embedding table'}`,
   );
 }
 

@@ -79,8 +79,11 @@ const pruneSchema = withRules(
   z.strictObject({
     /** Names of the weights to prune; '*' in a name stands for any characters. */
     weights,
-    /** 'magnitude' (default): the elements of smallest absolute value go (Han et al., arXiv 1506.02626). */
-    method: z.enum(['magnitude']).default('magnitude'),
+    /**
+     * 'magnitude' (default): the elements of smallest absolute value go (Han et al., arXiv 1506.02626). 'sparsegpt': those go, and the
+     * others change, so that the layer's outputs on training examples change least (Frantar and Alistarh, arXiv 2301.00774).
+     */
+    method: z.enum(['magnitude', 'sparsegpt']).default('magnitude'),
     /** Fraction of each weight's elements to remove, between 0 and 1. Either this or `threshold` or `pattern`. */
     sparsity: inside.exactOptional(),
     /** Remove whole blocks, rows x columns, those with the smallest norms; `sparsity` is then the fraction of blocks. */
@@ -109,6 +112,21 @@ const pruneSchema = withRules(
         blocks !== undefined &&
         sparsity === undefined &&
         'expected sparsity beside blocks (the fraction of them to remove), got none',
+    },
+    {
+      keys: ['method', 'threshold', 'pattern', 'blocks'],
+      broken: ({ method, threshold, pattern, blocks }) => {
+        const others = Object.entries({ threshold, pattern, blocks }).filter(([, value]) => value !== undefined);
+        if (method !== 'sparsegpt' || others.length === 0) return false;
+        return `expected only sparsity beside method sparsegpt, got ${others.map(([key]) => key).join(' and ')}`;
+      },
+    },
+    {
+      keys: ['method', 'retrain'],
+      broken: ({ method, retrain }) =>
+        method === 'sparsegpt' &&
+        retrain !== undefined &&
+        'expected no retrain beside method sparsegpt (add a step that retrains), got it',
     },
     {
       keys: ['schedule', 'retrain'],

@@ -1,4 +1,13 @@
-import { calibrate, gptq, gradualPruning, inputMoments, pruneByMagnitude, softLabels, truncatedSvd } from '../compress';
+import {
+  calibrate,
+  gptq,
+  gradualPruning,
+  inputMoments,
+  pruneByMagnitude,
+  softLabels,
+  sparseGpt,
+  truncatedSvd,
+} from '../compress';
 import { TersorError } from '../errors';
 import { Model, type TrainableModel } from '../models';
 import { type Tensor, tidy } from '../tensor';
@@ -38,6 +47,10 @@ export async function applyStep(before: StepResult, planned: PlannedStep, contex
   const { step, weights, retrain } = planned;
   if ('quantize' in step && step.quantize.method === 'gptq') {
     return byOutputs(before, weights, context, (w, moments) => gptq(w, moments, schemeOf(step.quantize), context));
+  }
+  if ('prune' in step && step.prune.method === 'sparsegpt') {
+    const target = { sparsity: step.prune.sparsity ?? 0 };
+    return byOutputs(before, weights, context, (w, moments) => sparseGpt(w, moments, target, context));
   }
   const trainable =
     'factorize' in step ? await factorized(before.model, weights, step.factorize, context) : before.model.trainable();
@@ -89,14 +102,14 @@ async function factorized(
   model: Model,
   names: readonly string[],
   { rank, energy }: FactorizeStep,
-  { signal }: StepContext,
+  { signal, seed }: StepContext,
 ): Promise<TrainableModel> {
   const target = rank === undefined ? { energy: energy ?? 1 } : { rank };
   const factors = new Map<string, Weight>();
   try {
     for (const name of names) {
       const weight = model.weights.get(name) as Weight;
-      factors.set(name, await truncatedSvd(weight.dense(), target, { signal, name }));
+      factors.set(name, await truncatedSvd(weight.dense(), target, { signal, name, seed }));
     }
     return new Model(model.architecture, new Map([...model.weights, ...factors])).trainable();
   } finally {

@@ -1,7 +1,7 @@
 import { type Bags, epilogueArguments, type LinearOptions } from '../autograd';
 import { TersorError } from '../errors';
 import { native } from '../native';
-import { empty, keep, type Tensor, tensor, tidy } from '../tensor';
+import { type Affine, affineArguments, empty, keep, type Tensor, tensor, tidy } from '../tensor';
 import { bagOfGathered } from './bag';
 import { packBits, unpackBits } from './bit-stream';
 import { assertFinite, type BlobReader, bytesBlob, readArray, readScales, toBlob } from './blob';
@@ -12,6 +12,7 @@ import { denseIntegerProduct, integersOf, type Product, sparseIntegerProduct } f
 import { PackedCsr } from './packed-csr';
 import { decodePositions, encodePositions } from './relative-index';
 import {
+  affineFor,
   assertIntegerProduct,
   assertIntegerScheme,
   assertScheme,
@@ -19,7 +20,6 @@ import {
   describeScheme,
   parameterShape,
   type QuantizationScheme,
-  roundMatrix,
 } from './scheme';
 import { served } from './served';
 import { TrainableMatrix } from './trainable';
@@ -70,10 +70,16 @@ export class Sparse implements Weight {
    * Keeps the nonzero elements of a matrix, rounded when a scheme is given (an element that rounds to zero is dropped too).
    *
    * @param w f32 [rows, columns], at least one column; stays the caller's
+   * @param affine of the codes; stays the caller's. Default: what covers w
    * @throws ERR_TERSOR_UNSUPPORTED for a scheme other than symmetric, at least 2 bits, per tensor, channel or row, or for quantized inputs
    *   without a scheme; ERR_TERSOR_NOT_FINITE; ERR_TERSOR_SHAPE
    */
-  static from(w: Tensor, scheme: QuantizationScheme | null = null, input: InputQuantization | null = null): Sparse {
+  static from(
+    w: Tensor,
+    scheme: QuantizationScheme | null = null,
+    input: InputQuantization | null = null,
+    affine?: Affine,
+  ): Sparse {
     assertSupported(w.shape, scheme, input);
     const { shape } = w;
     assertMatrix(shape, 'a sparse weight');
@@ -84,8 +90,11 @@ export class Sparse implements Weight {
     }
     assertScheme(scheme, shape);
     return tidy(() => {
-      const { codes, affine } = roundMatrix(w, scheme, 'min-max');
-      return new Sparse(nonzerosOf(shape, integersOf(codes, scheme)), { scheme, scales: affine.scales, input });
+      const parameters = affine ?? affineFor(w, scheme);
+      const codes = empty(shape, codeRange(scheme).dtype);
+      native.quantize(w.handle, ...affineArguments(parameters), codes.handle);
+      const scales = affine === undefined ? parameters.scales : parameters.scales.clone();
+      return new Sparse(nonzerosOf(shape, integersOf(codes, scheme)), { scheme, scales, input });
     });
   }
 

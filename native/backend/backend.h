@@ -199,6 +199,18 @@ typedef struct tersor_sgd_options {
   float max_norm;  // gradients, taken together as one vector, are scaled down to this length; 0: as they are
 } tersor_sgd_options;
 
+typedef struct tersor_sparse_gpt_options {
+  float damping;     // as gptq
+  float sparsity;    // share that goes of every 128 columns, 0..1; not looked at beside a pattern
+  int32_t keep, of;  // keep `keep` of every `of` columns in each row; 0, 0: no pattern
+} tersor_sparse_gpt_options;
+
+typedef struct tersor_svd_randomized_options {
+  uint64_t seed;
+  int32_t oversampling;  // columns of the random basis beyond the rank, >= 0
+  int32_t power;         // applications of a^T a to it, >= 1
+} tersor_svd_randomized_options;
+
 typedef struct tersor_adam_options {
   float learning_rate, beta1, beta2, epsilon;
   float weight_decay;       // added to the gradient (L2) unless decoupled
@@ -305,6 +317,11 @@ typedef struct tersor_backend {
   // positive.
   tersor_status (*svd)(tersor_context*, const tersor_tensor* a, const tersor_tensor* u, const tersor_tensor* s,
                        const tersor_tensor* vt);
+  // The k largest singular values and their vectors, k <= min(m,n) by the shapes, nearly: a[m,n] ~ u[m,k] * diag(s[k]) *
+  // vt[k,n] by a randomized subspace iteration (Halko, Martinsson & Tropp 2011). u and v are orthonormal whatever a is;
+  // order and signs as svd.
+  tersor_status (*svd_randomized)(tersor_context*, const tersor_tensor* a, const tersor_svd_randomized_options*,
+                                  const tersor_tensor* u, const tersor_tensor* s, const tersor_tensor* vt);
 
   // --- elementwise and reductions (f32)
   // -------------------------------------------------------------------------------
@@ -403,6 +420,10 @@ typedef struct tersor_backend {
   // bit-packed.
   tersor_status (*gptq)(tersor_context*, const tersor_tensor* w, const tersor_tensor* hessian,
                         const tersor_gptq_options*, const tersor_affine*, const tersor_tensor* codes);
+  // y[N,K]: w pruned, and rounded to codes when an affine is given, so that the error minimises tr(e * hessian * e^T)
+  // greedily, column by column (SparseGPT, Frantar & Alistarh 2023); hessian as gptq.
+  tersor_status (*sparse_gpt)(tersor_context*, const tersor_tensor* w, const tersor_tensor* hessian,
+                              const tersor_sparse_gpt_options*, const tersor_affine*, const tersor_tensor* y);
   // Straight-through estimator: dx = dy where x is inside the representable range, else 0. In place allowed on dy.
   tersor_status (*fake_quantize_gradient)(tersor_context*, const tersor_tensor* x, const tersor_affine*,
                                           const tersor_tensor* dy, const tersor_tensor* dx);

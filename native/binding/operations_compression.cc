@@ -177,6 +177,45 @@ auto gptq(Arguments& in) {
   };
 }
 
+// What both forms of sparse_gpt begin with.
+struct SparseGpt {
+  Operand w, hessian;
+  tersor_sparse_gpt_options options;
+};
+
+SparseGpt read_sparse_gpt(Arguments& in) {
+  const Operand w = in.input("w", kF32, 2);
+  const Operand hessian = in.input("hessian", kF32);
+  in.expect_shape(hessian, {w.dim(1), w.dim(1)}, {w});
+  const float damping = in.non_negative("damping");
+  const float sparsity = in.non_negative("sparsity");
+  const auto keep = static_cast<int32_t>(in.integer("keep", 0, INT32_MAX));
+  const auto of = static_cast<int32_t>(in.integer("of", 0, INT32_MAX));
+  return {w, hessian, {damping, sparsity, keep, of}};
+}
+
+auto sparse_gpt(Arguments& in) {
+  const SparseGpt p = read_sparse_gpt(in);
+  const Operand y = in.output("y", kF32);
+  in.expect_same_shape(y, p.w);
+  return [options = p.options, w = p.w.tensor(), hessian = p.hessian.tensor(), y = y.tensor()](
+             const tersor_backend& backend, tersor_context* context) {
+    return backend.sparse_gpt(context, &w, &hessian, &options, nullptr, &y);
+  };
+}
+
+auto sparse_gpt_quantized(Arguments& in) {
+  const SparseGpt p = read_sparse_gpt(in);
+  const Affine affine = read_affine(in, p.w);
+  const Operand y = in.output("y", kF32);
+  in.expect_same_shape(y, p.w);
+  return [affine, options = p.options, w = p.w.tensor(), hessian = p.hessian.tensor(), y = y.tensor()](
+             const tersor_backend& backend, tersor_context* context) {
+    const tersor_affine view = affine.view();
+    return backend.sparse_gpt(context, &w, &hessian, &options, &view, &y);
+  };
+}
+
 auto clip_range(Arguments& in) {
   const Operand x = in.input("x", kF32, 2);
   expect_elements(in, x);
@@ -276,6 +315,8 @@ constexpr Operation kOperations[] = {
     operation<fake_quantize>("fakeQuantize", 8),
     operation<fake_quantize_gradient>("fakeQuantizeGradient", 9),
     operation<gptq>("gptq", 12),
+    operation<sparse_gpt>("sparseGpt", 7),
+    operation<sparse_gpt_quantized>("sparseGptQuantized", 13),
     operation<clip_range>("clipRange", 6),
     operation<min_max>("minMax", 4),
     operation<magnitude_threshold>("magnitudeThreshold", 3),

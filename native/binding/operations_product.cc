@@ -332,6 +332,29 @@ auto svd(Arguments& in) {
              const tersor_backend& backend, tersor_context* context) { return backend.svd(context, &a, &u, &s, &vt); };
 }
 
+auto svd_randomized(Arguments& in) {
+  const Operand a = in.input("a", kF32, 2);
+  const int64_t m = a.dim(0), n = a.dim(1);
+  const uint64_t seed = in.unsigned64("seed");
+  const auto oversampling = static_cast<int32_t>(in.integer("oversampling", 0, INT32_MAX));
+  const auto power = static_cast<int32_t>(in.integer("power", 1, INT32_MAX));
+  const Operand u = in.output("u", kF32);
+  const Operand s = in.output("s", kF32);
+  const Operand vt = in.output("vt", kF32);
+  in.expect_shape(s, {kAny}, {a});
+  const int64_t k = s.dim(0);
+  if (k > std::min(m, n)) {
+    in.fail(TERSOR_INVALID_SHAPE,
+            "expected a rank of at most " + std::to_string(std::min(m, n)) + ", got " + std::to_string(k));
+  }
+  in.expect_shape(u, {m, k}, {a, s});
+  in.expect_shape(vt, {k, n}, {a, s});
+  return [options = tersor_svd_randomized_options{seed, oversampling, power}, a = a.tensor(), u = u.tensor(),
+          s = s.tensor(), vt = vt.tensor()](const tersor_backend& backend, tersor_context* context) {
+    return backend.svd_randomized(context, &a, &options, &u, &s, &vt);
+  };
+}
+
 constexpr Operation kOperations[] = {
     operation<gemm>("gemm", 9),
     operation<pack_gemm>("packGemm", 2),
@@ -348,6 +371,7 @@ constexpr Operation kOperations[] = {
     operation<block_gemm>("blockGemm", 12),
     operation<unpack_nm>("unpackNm", 7),
     operation<svd>("svd", 4),
+    operation<svd_randomized>("svdRandomized", 7),
 };
 
 }  // namespace

@@ -52,6 +52,8 @@ tersor_status svd(tersor_context*, const tersor_tensor* a, const tersor_tensor* 
 tersor_status activate(tersor_context*, tersor_activation, const tersor_tensor* x, const tersor_tensor* y);
 tersor_status activate_gradient(tersor_context*, tersor_activation, const tersor_tensor* x, const tersor_tensor* dy,
                                 const tersor_tensor* dx);
+tersor_status svd_randomized(tersor_context*, const tersor_tensor* a, const tersor_svd_randomized_options*,
+                             const tersor_tensor* u, const tersor_tensor* s, const tersor_tensor* vt);
 tersor_status scale(tersor_context*, const tersor_tensor* x, float factor, const tersor_tensor* y);
 tersor_status binary(tersor_context*, tersor_binary_op, const tersor_tensor* a, const tersor_tensor* b,
                      const tersor_tensor* y);
@@ -93,6 +95,8 @@ tersor_status dequantize(tersor_context*, const tersor_tensor* codes, const ters
 tersor_status fake_quantize(tersor_context*, const tersor_tensor* x, const tersor_affine*, const tersor_tensor* y);
 tersor_status gptq(tersor_context*, const tersor_tensor* w, const tersor_tensor* hessian, const tersor_gptq_options*,
                    const tersor_affine*, const tersor_tensor* codes);
+tersor_status sparse_gpt(tersor_context*, const tersor_tensor* w, const tersor_tensor* hessian,
+                         const tersor_sparse_gpt_options*, const tersor_affine*, const tersor_tensor* y);
 tersor_status fake_quantize_gradient(tersor_context*, const tersor_tensor* x, const tersor_affine*,
                                      const tersor_tensor* dy, const tersor_tensor* dx);
 tersor_status min_max(tersor_context*, const tersor_tensor* x, int64_t group_size, const tersor_tensor* minimum,

@@ -86,4 +86,42 @@ TEST_CASE("cholesky: names the first column that depends on those before it") {
   });
 }
 
+TEST_CASE("cholesky: rows divided by the factor times the factor are the rows") {
+  for_each_kernel(cpu::cholesky_kernels, [](const std::string& isa, cpu::CholeskyKernel* kernel) {
+    for (const int64_t n : {1, 9, 40, 130}) {
+      for (const int64_t rows : {0, 1, 25, 77}) {
+        CAPTURE(isa);
+        CAPTURE(n);
+        CAPTURE(rows);
+        const auto a = positive_definite(n, static_cast<uint32_t>(n + 1));
+        Context context;
+        cpu::Cholesky cholesky(kernel());
+        REQUIRE(cholesky.allocate(&context, n) == TERSOR_OK);
+        for (int64_t i = 0; i < n; ++i) {
+          for (int64_t j = 0; j <= i; ++j) cholesky.at(i, j) = a[static_cast<size_t>(i * n + j)];
+        }
+        int64_t failed = 0;
+        REQUIRE(cholesky.factor(&context, &failed) == TERSOR_OK);
+        const auto z = uniform(rows * n, 4);
+        const auto x = same_for_any_thread_count("divide_rows", [&] {
+          const F32 out({rows, n});
+          CHECK(cholesky.divide_rows(&context, z.data(), rows, out.data<float>()) == TERSOR_OK);
+          return out.values();
+        });
+        for (int64_t i = 0; i < rows; ++i) {
+          for (int64_t j = 0; j < n; ++j) {
+            double sum = 0, sizes = 0;
+            for (int64_t k = 0; k <= j; ++k) {
+              const double term = static_cast<double>(x[static_cast<size_t>(i * n + k)]) * cholesky.at(j, k);
+              sum += term, sizes += std::fabs(term);
+            }
+            // x is rounded to float once.
+            CHECK(std::fabs(sum - z[static_cast<size_t>(i * n + j)]) <= 2 * kEpsilon * sizes);
+          }
+        }
+      }
+    }
+  });
+}
+
 }  // namespace tersor::test

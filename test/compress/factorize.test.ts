@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { type RankTarget, svd, truncatedSvd } from '../../lib/compress';
+import { type RankTarget, svd, svdRandomized, truncatedSvd } from '../../lib/compress';
 import { philox } from '../../lib/random';
 import { type Tensor, tensor, tidy, zeros } from '../../lib/tensor';
 import type { LowRank } from '../../lib/weights';
@@ -268,6 +268,63 @@ describe('truncatedSvd', () => {
     const running = truncatedSvd(w, { rank: 2 }, { signal: controller.signal });
     controller.abort(reason);
     expect(await rejectionOf(running)).to.equal(reason);
+    w.dispose();
+  });
+});
+
+describe('svdRandomized', () => {
+  expectNoLeaks();
+
+  it('errs little more than the best of its rank, with orthonormal vectors, the same ones for the same seed', async () => {
+    const spectrum = geometric(40, 0.9);
+    const w = withSpectrum(300, 120, spectrum);
+    for (const seed of [0, 1]) {
+      const [first, again] = [await svdRandomized(w, 10, { seed }), await svdRandomized(w, 10, { seed })];
+      expect(first.u.toArray()).to.deep.equal(again.u.toArray());
+      expect(first.vt.toArray()).to.deep.equal(again.vt.toArray());
+      expectClose(first.s, spectrum.slice(0, 10), 1e-2, 'singular values');
+      const factors = await truncatedSvd(w, { rank: 10 });
+      const [u, vt] = [first.u, first.vt].map((x) => x.toArray() as Float32Array) as [Float32Array, Float32Array];
+      for (let i = 0; i < 10; i++) {
+        const columnOfU = Array.from({ length: 300 }, (_, row) => u[row * 10 + i]!);
+        expect(dot(columnOfU, columnOfU)).to.be.closeTo(1, 1e-5);
+        const rowOfV = vt.subarray(i * 120, (i + 1) * 120);
+        expect(dot(rowOfV, rowOfV)).to.be.closeTo(1, 1e-5);
+      }
+      for (const x of [first.u, first.vt, again.u, again.vt, factors]) x.dispose();
+    }
+    w.dispose();
+  });
+
+  it('refuses ranks and seeds that are none, NaN, and stops when aborted', async () => {
+    const w = withSpectrum(6, 4, [1, 0.5]);
+    for (const rank of [0, 5, 1.5, Number.NaN]) {
+      expect(await rejectionOf(svdRandomized(w, rank))).to.include({ code: 'ERR_TERSOR_OUT_OF_RANGE' });
+    }
+    for (const options of [{ seed: -1 }, { power: 0 }, { oversampling: -1 }]) {
+      expect(await rejectionOf(svdRandomized(w, 1, options))).to.include({ code: 'ERR_TERSOR_OUT_OF_RANGE' });
+    }
+    const reason = new Error('enough');
+    expect(await rejectionOf(svdRandomized(w, 1, { signal: AbortSignal.abort(reason) }))).to.equal(reason);
+    w.dispose();
+  });
+
+  it('serves truncations of large matrices: within 2 % of the least error, and no more rank than a share takes', async () => {
+    const spectrum = geometric(60, 0.8);
+    const w = withSpectrum(320, 256, spectrum);
+    const factors = await truncatedSvd(w, { rank: 12 });
+    expect(errorNorm(w, factors)).to.be.at.most(1.02 * tail(spectrum, 12));
+    factors.dispose();
+    const all = tail(spectrum, 0);
+    for (const rank of [5, 20, 40]) {
+      // Between the errors of two ranks, so that rounding cannot decide.
+      const error = (tail(spectrum, rank) + tail(spectrum, rank - 1)) / 2 / all;
+      expect(await rankFor(w, { error })).to.equal(rank);
+      expect(await rankFor(w, { energy: 1 - error ** 2 })).to.equal(rank);
+    }
+    for (const error of [-0.1, 1, Number.NaN]) {
+      expect(await rejectionOf(truncatedSvd(w, { error }))).to.include({ code: 'ERR_TERSOR_OUT_OF_RANGE' });
+    }
     w.dispose();
   });
 });

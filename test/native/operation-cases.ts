@@ -276,6 +276,11 @@ export const CASES: OperationCase[] = [
     args: () => [Activation.tanh, f32([2, 3], 1, -2), f32([2, 3], 3), zeros([2, 3])],
     outputs: [3],
   },
+  {
+    operation: 'svdRandomized',
+    args: () => [f32([3, 2], 1, 2, 3, 4, 5, 7), 7n, 2, 2, zeros([3, 1]), zeros([1]), zeros([1, 2])],
+    outputs: [4, 5, 6],
+  },
   { operation: 'scale', args: () => [f32([2, 3], 1, -2), 0.5, zeros([2, 3])], outputs: [2] },
   { operation: 'binary', args: () => [Binary.add, f32([2, 3], 1), f32([3], 1, 2, 3), zeros([2, 3])], outputs: [3] },
   { operation: 'reduce', args: () => [Reduce.max, f32([2, 3], 1, 5, 2), 0, zeros([3])], outputs: [3] },
@@ -405,6 +410,25 @@ export const CASES: OperationCase[] = [
       zeros([2, 3], 'i8'),
     ],
     outputs: [5, 6, 11],
+  },
+  {
+    operation: 'sparseGpt',
+    args: () => [f32([2, 3], 1, -1, 0.3), f32([3, 3], 2, 1, 1, 1, 2, 1, 1, 1, 2), 0.01, 0.5, 1, 2, zeros([2, 3])],
+    outputs: [6],
+  },
+  {
+    operation: 'sparseGptQuantized',
+    args: () => [
+      f32([2, 3], 1, -1, 0.3),
+      f32([3, 3], 2, 1, 1, 1, 2, 1, 1, 1, 2),
+      0.01,
+      0.5,
+      0,
+      0,
+      ...affine(),
+      zeros([2, 3]),
+    ],
+    outputs: [12],
   },
   {
     operation: 'clipRange',

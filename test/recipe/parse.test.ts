@@ -338,6 +338,16 @@ describe('validateRecipe', () => {
       'expected bits: 8 beside activations',
     ],
     [
+      'a threshold for SparseGPT',
+      { prune: { weights: ['*'], method: 'sparsegpt', threshold: 0.1 } },
+      'only sparsity beside method sparsegpt',
+    ],
+    [
+      'retraining beside SparseGPT',
+      { prune: { weights: ['*'], method: 'sparsegpt', sparsity: 0.5, retrain: { epochs: 1 } } },
+      'no retrain beside method sparsegpt',
+    ],
+    [
       'retraining beside GPTQ',
       { quantize: { ...base, method: 'gptq', bits: 4, retrain: { epochs: 1 } } },
       'no retrain beside method gptq',

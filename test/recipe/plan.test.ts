@@ -141,6 +141,7 @@ describe('planRecipe', () => {
       [PRUNE, { factorize: { ...SVD.factorize, weights: ['layers.1.weight'], retrain } }],
       [PRUNE, INTEGER],
       [PRUNE, { quantize: { weights: ['layers.1.weight'], method: 'gptq', bits: 4 } }],
+      [SVD, { prune: { weights: ['layers.1.weight'], method: 'sparsegpt', sparsity: 0.5 } }],
     ]) {
       expect(refusal(model, steps, false).message)
         .to.include('training data')
@@ -252,6 +253,9 @@ describe('planRecipe', () => {
       .and.include("weight 'user_embedding.weight' in step 1");
     expect(plan(tables, [step('prediction.weight')]).steps[0]?.label).to.equal('int4 gptq');
     const model = using(perceptron());
+    const prune = { prune: { weights, method: 'sparsegpt', sparsity: 0.5 } };
+    expect(plan(model, [prune]).steps[0]?.label).to.equal('prune 50 % sparsegpt');
+    expect(refusal(model, [SVD, prune]).message).to.include('for method sparsegpt, got a low-rank one');
     for (const [before, kind] of [
       [PRUNE, 'sparse'],
       [SVD, 'low-rank'],

@@ -154,6 +154,17 @@ describe('applyStep', () => {
     });
   });
 
+  it('prunes by outputs, and changes what stays', async () => {
+    await apply([{ prune: { weights: [FIRST], method: 'sparsegpt', sparsity: 0.5 } }], ([result]) => {
+      const pruned = floatsOf(result!.model, FIRST);
+      const before = floatsOf(baseline, FIRST);
+      expect(result!.model.weights.get(FIRST)?.kind).to.equal('sparse');
+      expect(result!.model.weights.get(FIRST)?.nonzeros()).to.equal(12 * 16 * 0.5);
+      expect(pruned.some((value, i) => value !== 0 && value !== before[i])).to.equal(true);
+      expect([...result!.references]).to.deep.equal([[FIRST, before]]);
+    });
+  });
+
   it('prunes to the sparsity, at once and by schedule, and training keeps it', async () => {
     const retrain = { epochs: 2, batchSize: 16 };
     for (const more of [{}, { retrain }, { retrain, schedule: { kind: 'cubic', every: 5 } }]) {

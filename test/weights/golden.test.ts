@@ -1,6 +1,13 @@
 import { readFileSync } from 'node:fs';
 import { expect } from 'chai';
-import { type GptqOptions, gptq, magnitudeMask, truncatedSvd } from '../../lib/compress';
+import {
+  type GptqOptions,
+  gptq,
+  magnitudeMask,
+  type SparseGptTarget,
+  sparseGpt,
+  truncatedSvd,
+} from '../../lib/compress';
 import { type Tensor, tensor, tidy } from '../../lib/tensor';
 import { type QuantizationScheme, quantizeMatrix, type Sparse, TrainableMatrix } from '../../lib/weights';
 import { withShared } from '../support/shared';
@@ -94,6 +101,25 @@ describe('a layer whose golden errors come from independent software', () => {
         }
       });
     }
+  }
+
+  const patterns: Record<string, SparseGptTarget> = {
+    '2:4': { keep: 2, of: 4 },
+    '4:8': { keep: 4, of: 8 },
+    '0.5': { sparsity: 0.5 },
+    '0.75': { sparsity: 0.75 },
+  };
+  for (const [name, target] of Object.entries(patterns)) {
+    it(`prunes by outputs no worse: sparsegpt-${name}`, async () => {
+      for (const layer of readLayers()) {
+        const moments = tensor(layer.hessians.calibration, [SIZE, SIZE]);
+        const pruned = await sparseGpt(layer.weight, moments, target);
+        expect(pruned.nonzeros()).to.equal(SIZE * SIZE * ('sparsity' in target ? 1 - target.sparsity : 0.5));
+        const dense = pruned.dense();
+        expectNoWorse(layer, `sparsegpt-${name}`, dense.toArray() as Float32Array);
+        for (const each of [dense, pruned, moments, layer.weight]) each.dispose();
+      }
+    });
   }
 
   for (const sparsity of [0.5, 0.75]) {

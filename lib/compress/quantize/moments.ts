@@ -7,7 +7,7 @@ import type { LinearOperator } from '../../weights';
 import type { CalibrateOptions } from './calibrate';
 
 /**
- * Runs training examples through a model and sums XᵀX of the inputs that each named weight multiplies: what {@link gptq} weighs errors by.
+ * Runs training examples through a model and sums XᵀX of the inputs that each named weight multiplies: what `gptq` and `sparseGpt` weigh errors by.
  *
  * @param names weights that the model multiplies by
  * @returns f32 [columns, columns] by name, divided by the number of inputs; the caller's

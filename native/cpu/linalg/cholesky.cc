@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "cpu/parallel.h"
+#include "cpu/scratch.h"
 
 namespace tersor::cpu {
 
@@ -34,7 +35,7 @@ tersor_status Cholesky::factor(tersor_context* context, int64_t* failed) {
   for (int64_t begin = 0; begin < padded; begin += kernels_.block) {
     const int64_t end = std::min(begin + kernels_.block, padded);
     for (int64_t tile = begin / lanes; tile < end / lanes; ++tile) {
-      *failed = kernels_.factor_tile(tiles_.data(), tile, begin, end);
+      *failed = kernels_.factor_tile(tiles_.data(), tile_at(tile), tile, begin, end);
       if (*failed >= 0) return TERSOR_OK;
     }
     // Some 20 us each.
@@ -43,12 +44,44 @@ tersor_status Cholesky::factor(tersor_context* context, int64_t* failed) {
     const tersor_status status =
         for_chunks(context, tiles - end / lanes, grain, [&](int64_t chunk_begin, int64_t chunk_end) {
           for (int64_t i = chunk_begin; i < chunk_end; ++i) {
-            kernels_.factor_tile(tiles_.data(), end / lanes + i, begin, end);
+            kernels_.factor_tile(tiles_.data(), tile_at(end / lanes + i), end / lanes + i, begin, end);
           }
         });
     if (status != TERSOR_OK) return status;
   }
   return TERSOR_OK;
+}
+
+// Rows below the matrix become those of a factor that goes on: x l^T = z.
+tersor_status Cholesky::divide_rows(tersor_context* context, const float* z, int64_t rows, float* x) const {
+  const int64_t lanes = kernels_.lanes, padded = (n_ + lanes - 1) / lanes * lanes;
+  std::atomic<bool> no_memory = false;
+  constexpr int64_t kProductsPerChunk = int64_t{1} << 20;
+  const int64_t grain = std::max<int64_t>(1, kProductsPerChunk / std::max<int64_t>(1, padded * padded * lanes / 2));
+  const tersor_status status = for_chunks(context, (rows + lanes - 1) / lanes, grain, [&](int64_t begin, int64_t end) {
+    tersor_context own_context{};
+    void* memory = nullptr;
+    if (scratch(&own_context, static_cast<size_t>(padded * lanes) * sizeof(double), &memory) != TERSOR_OK) {
+      no_memory = true;
+      return;
+    }
+    auto* own = static_cast<double*>(memory);
+    for (int64_t tile = begin; tile < end; ++tile) {
+      const int64_t first = tile * lanes, count = std::min(lanes, rows - first);
+      std::fill(own, own + padded * lanes, 0.0);
+      for (int64_t row = 0; row < count; ++row) {
+        for (int64_t j = 0; j < n_; ++j) own[j * lanes + row] = static_cast<double>(z[(first + row) * n_ + j]);
+      }
+      for (int64_t block = 0; block < padded; block += kernels_.block) {
+        kernels_.factor_tile(tiles_.data(), own, padded / lanes, block, std::min(block + kernels_.block, padded));
+      }
+      for (int64_t row = 0; row < count; ++row) {
+        for (int64_t j = 0; j < n_; ++j) x[(first + row) * n_ + j] = static_cast<float>(own[j * lanes + row]);
+      }
+    }
+  });
+  if (status != TERSOR_OK) return status;
+  return no_memory ? fail(context, TERSOR_OUT_OF_MEMORY, "expected working memory, got none") : TERSOR_OK;
 }
 
 }  // namespace tersor::cpu

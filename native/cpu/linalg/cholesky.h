@@ -27,7 +27,14 @@ class Cholesky {
   // TERSOR_CANCELLED, or TERSOR_OK: then *failed is the first column that is not independent of those before it, or -1.
   tersor_status factor(tersor_context* context, int64_t* failed);
 
+  // x [rows, n] = z [rows, n] * l^-T, rounded once; x may be z. Only after `factor` found no dependent column.
+  tersor_status divide_rows(tersor_context* context, const float* z, int64_t rows, float* x) const;
+
  private:
+  double* tile_at(int64_t tile) const {
+    return tiles_.data() + tile * (tile + 1) / 2 * kernels_.lanes * kernels_.lanes;
+  }
+
   const CholeskyKernels& kernels_;
   int64_t n_ = 0;
   AlignedBuffer<double> tiles_;

@@ -12,9 +12,10 @@ struct CholeskyKernels {
   int lanes;
   int block;  // columns worked on at a time, whole tiles
 
-  // Turns columns [begin, end) of tile `tile` into those of the factor; the earlier columns and, unless it lies inside
-  // the block itself, the tiles of the block must be done. Returns the first column whose pivot is not positive, or -1.
-  int64_t (*factor_tile)(double* tiles, int64_t tile, int64_t begin, int64_t end);
+  // Turns columns [begin, end) of tile `tile`, which lies at `own`, into those of the factor; the earlier columns and,
+  // unless it lies inside the block itself, the tiles of the block must be done. Returns the first column whose pivot
+  // is not positive, or -1.
+  int64_t (*factor_tile)(const double* tiles, double* own, int64_t tile, int64_t begin, int64_t end);
 };
 
 using CholeskyKernel = const CholeskyKernels&();

@@ -14,17 +14,18 @@ constexpr int kLanes = PanelUpdateF64::kLanes, kColumns = PanelUpdateF64::kColum
 static_assert(kLanes % kColumns == 0, "a panel lies inside one tile");
 constexpr int64_t kDepth = 96;  // columns of a product at a time: the tile's part stays in L1
 
-inline double* tile_at(double* tiles, int64_t tile) { return tiles + tile * (tile + 1) / 2 * kLanes * kLanes; }
+inline const double* tile_at(const double* tiles, int64_t tile) {
+  return tiles + tile * (tile + 1) / 2 * kLanes * kLanes;
+}
 
 // Rows of `own` against the rows of panel `column`, over columns [first, last).
-inline void subtract(double* tiles, double* own, int64_t column, int64_t first, int64_t last) {
+inline void subtract(const double* tiles, double* own, int64_t column, int64_t first, int64_t last) {
   const double* other = tile_at(tiles, column / kLanes) + column % kLanes;
   PanelUpdateF64::run(last - first, own + first * kLanes, kLanes, other + first * kLanes, kLanes, own + column * kLanes,
                       kLanes);
 }
 
-inline int64_t factor_tile(double* tiles, int64_t tile, int64_t begin, int64_t block_end) {
-  double* own = tile_at(tiles, tile);
+inline int64_t factor_tile(const double* tiles, double* own, int64_t tile, int64_t begin, int64_t block_end) {
   const int64_t end = block_end < (tile + 1) * kLanes ? block_end : (tile + 1) * kLanes;
   for (int64_t first = 0; first < begin; first += kDepth) {
     const int64_t last = first + kDepth < begin ? first + kDepth : begin;

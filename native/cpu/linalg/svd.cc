@@ -18,9 +18,6 @@ const KernelList<SvdKernel> svd_kernels("svd", {
       {"svd_scalar", Isa::scalar, svd_scalar},
 });
 
-namespace {
-
-// Makes the largest |element| of every column of u positive (the first one of equals), so that the result is unique.
 void fix_signs(float* u, int64_t rows, int64_t rank, float* vt, int64_t columns) {
   for (int64_t j = 0; j < rank; ++j) {
     float largest = 0.0f;
@@ -32,8 +29,6 @@ void fix_signs(float* u, int64_t rows, int64_t rank, float* vt, int64_t columns)
     for (int64_t i = 0; i < columns; ++i) vt[j * columns + i] = -vt[j * columns + i];
   }
 }
-
-}  // namespace
 
 tersor_status svd_with(SvdKernel* kernel, tersor_context* context, const tersor_tensor* a, const tersor_tensor* u,
                        const tersor_tensor* s, const tersor_tensor* vt) {

@@ -1,0 +1,295 @@
+// Randomized SVD (Halko, Martinsson & Tropp 2011). Of the long side `m` and the short side `n` of the matrix, bases lie
+// on the short side, where they are cheap to make orthonormal:
+//   V = orth((A^T A)^p Omega),  A V = U S W^T,  A ~ U S (V W)^T.
+// The eigenproblem of (A V)^T (A V) gives S and W. When the basis is a good part of n, A^T A is formed once and applied
+// instead of A. Both square the singular values: a spectrum too wide for that in float is found out by the pivots, and
+// is done again by QR at every half step.
+#include "cpu/linalg/svd_randomized.h"
+
+#include <algorithm>
+#include <cmath>
+#include <new>
+
+#include "cpu/aligned.h"
+#include "cpu/finite.h"
+#include "cpu/linalg/cholesky.h"
+#include "cpu/linalg/svd.h"
+#include "cpu/view.h"
+
+namespace tersor::cpu {
+
+const KernelList<SpectralKernel> spectral_kernels("spectral", {
+#if TERSOR_X86
+  {"spectral_avx512", Isa::avx512, spectral_avx512}, {"spectral_avx2", Isa::avx2, spectral_avx2},
+#endif
+      {"spectral_scalar", Isa::scalar, spectral_scalar},
+});
+
+namespace {
+
+// Squared ratio of the smallest to the largest singular value that matters down to which float products of A^T A leave
+// vectors orthonormal to 1e-5.
+constexpr double kNarrowSpectrum = 3.2e-3;
+
+// Ratio of the pivots of a basis in CholeskyQR down to which a Gram matrix in float, with an error of some 3e-7 of its
+// largest element, tells its columns apart.
+constexpr double kIndependent = 5e-4;
+
+tersor_tensor matrix(const float* data, int64_t rows, int64_t columns) {
+  tersor_tensor tensor{};
+  tensor.data = const_cast<float*>(data);
+  tensor.dtype = TERSOR_F32;
+  tensor.rank = 2;
+  tensor.shape[0] = rows, tensor.shape[1] = columns;
+  return tensor;
+}
+
+class RandomizedSvd {
+ public:
+  RandomizedSvd(tersor_context* context, const tersor_tensor* a, int64_t rank,
+                const tersor_svd_randomized_options& options)
+      : context_(context),
+        options_(options),
+        a_(*a),
+        wide_(rows_of(a) < columns_of(a)),
+        m_(std::max(rows_of(a), columns_of(a))),
+        n_(std::min(rows_of(a), columns_of(a))),
+        rank_(rank),
+        width_(std::min(n_, rank + options.oversampling)) {}
+
+  // Throws std::bad_alloc.
+  tersor_status run(float* u, float* s, float* vt) {
+    for (const tersor_status status :
+         {basis_.allocate(context_, n_ * width_), next_.allocate(context_, n_ * width_),
+          image_.allocate(context_, m_ * width_), gram_.allocate(context_, width_ * width_),
+          small_.allocate(context_, width_ * width_), values_.allocate(context_, width_),
+          mix_.allocate(context_, width_ * rank_), left_.allocate(context_, m_ * rank_),
+          right_.allocate(context_, n_ * rank_)}) {
+      if (status != TERSOR_OK) return status;
+    }
+    bool narrow = false;
+    const bool gram = forming_pays();
+    tersor_status status = draw();
+    if (status == TERSOR_OK) status = gram ? by_gram(&narrow) : by_products(&narrow);
+    if (status == TERSOR_OK && !narrow) status = draw();
+    if (status == TERSOR_OK && !narrow) status = by_reflections();
+    if (status == TERSOR_OK) write(u, s, vt);
+    return status;
+  }
+
+ private:
+  // Products with A [m, n], the matrix or its transpose.
+  tersor_status multiply(const float* x, int64_t columns, float* y) {
+    return product(a_, wide_, matrix(x, n_, columns), false, matrix(y, m_, columns));
+  }
+  tersor_status multiply_transposed(const float* y, int64_t columns, float* x) {
+    return product(a_, !wide_, matrix(y, m_, columns), false, matrix(x, n_, columns));
+  }
+  tersor_status product(const tersor_tensor& a, bool transpose_a, const tersor_tensor& b, bool transpose_b,
+                        const tersor_tensor& c) {
+    const tersor_epilogue none{nullptr, TERSOR_IDENTITY, nullptr};
+    return gemm(context_, &a, transpose_a ? 1 : 0, &b, transpose_b ? 1 : 0, &none, 0, &c);
+  }
+
+  tersor_status draw() {
+    const tersor_tensor basis = matrix(basis_.data(), n_, width_);
+    return random_normal(context_, options_.seed, 0, 0.0f, 1.0f, &basis);
+  }
+
+  // Multiply-adds of both ways, with A^T A as a full product.
+  bool forming_pays() const {
+    const auto power = static_cast<double>(options_.power);
+    const auto m = static_cast<double>(m_), n = static_cast<double>(n_), width = static_cast<double>(width_);
+    return m * n + (power + 1) * n * width + m * static_cast<double>(rank_) < (2 * power + 1) * m * width;
+  }
+
+  tersor_status by_products(bool* narrow) {
+    *narrow = true;
+    for (int32_t i = 0; i < options_.power && *narrow; ++i) {
+      if (const tersor_status status = multiply(basis_.data(), width_, image_.data()); status != TERSOR_OK) {
+        return status;
+      }
+      if (const tersor_status status = multiply_transposed(image_.data(), width_, next_.data()); status != TERSOR_OK) {
+        return status;
+      }
+      if (const tersor_status status = orthonormalize(i + 1 == options_.power, narrow); status != TERSOR_OK) {
+        return status;
+      }
+    }
+    if (!*narrow) return TERSOR_OK;
+    if (const tersor_status status = multiply(basis_.data(), width_, image_.data()); status != TERSOR_OK) return status;
+    const tersor_tensor image = matrix(image_.data(), m_, width_), gram = matrix(gram_.data(), width_, width_);
+    if (const tersor_status status = product(image, true, image, false, gram); status != TERSOR_OK) return status;
+    if (const tersor_status status = diagonalize(narrow); status != TERSOR_OK || !*narrow) return status;
+    if (const tersor_status status = turn_basis(); status != TERSOR_OK) return status;
+    divide_by_values(mix_.data(), width_);
+    return product(image, false, matrix(mix_.data(), width_, rank_), false, matrix(left_.data(), m_, rank_));
+  }
+
+  tersor_status by_gram(bool* narrow) {
+    *narrow = true;
+    AlignedBuffer<float> moments;
+    if (const tersor_status status = moments.allocate(context_, n_ * n_); status != TERSOR_OK) return status;
+    const tersor_tensor all = matrix(moments.data(), n_, n_);
+    if (const tersor_status status = product(a_, !wide_, a_, wide_, all); status != TERSOR_OK) return status;
+    const auto apply = [&] {
+      return product(all, false, matrix(basis_.data(), n_, width_), false, matrix(next_.data(), n_, width_));
+    };
+    for (int32_t i = 0; i < options_.power && *narrow; ++i) {
+      if (const tersor_status status = apply(); status != TERSOR_OK) return status;
+      if (const tersor_status status = orthonormalize(i + 1 == options_.power, narrow); status != TERSOR_OK) {
+        return status;
+      }
+    }
+    if (!*narrow) return TERSOR_OK;
+    if (const tersor_status status = apply(); status != TERSOR_OK) return status;
+    const tersor_status projected = product(matrix(basis_.data(), n_, width_), true, matrix(next_.data(), n_, width_),
+                                            false, matrix(gram_.data(), width_, width_));
+    if (projected != TERSOR_OK) return projected;
+    if (const tersor_status status = diagonalize(narrow); status != TERSOR_OK || !*narrow) return status;
+    if (const tersor_status status = turn_basis(); status != TERSOR_OK) return status;
+    std::copy(right_.data(), right_.data() + n_ * rank_, next_.data());
+    divide_by_values(next_.data(), n_);
+    return multiply(next_.data(), rank_, left_.data());
+  }
+
+  // Subspace iteration with QR at every half step, then the SVD of A^T Q: as exact as float products are.
+  tersor_status by_reflections() {
+    const SpectralKernels& kernels = spectral_kernels.best()();
+    for (int32_t i = 0;; ++i) {
+      if (const tersor_status status = multiply(basis_.data(), width_, image_.data()); status != TERSOR_OK) {
+        return status;
+      }
+      kernels.orthonormal(image_.data(), m_, width_, image_.data());
+      if (const tersor_status status = multiply_transposed(image_.data(), width_, basis_.data()); status != TERSOR_OK) {
+        return status;
+      }
+      if (i == options_.power) break;
+      kernels.orthonormal(basis_.data(), n_, width_, basis_.data());
+    }
+    AlignedBuffer<float> values;
+    if (const tersor_status status = values.allocate(context_, width_); status != TERSOR_OK) return status;
+    if (!svd_kernels.best()(basis_.data(), n_, width_, next_.data(), values.data(), gram_.data())) {
+      return no_convergence();
+    }
+    for (int64_t j = 0; j < rank_; ++j) {
+      values_[j] = static_cast<double>(values[j]);
+      for (int64_t i = 0; i < width_; ++i) mix_[i * rank_ + j] = gram_[j * width_ + i];
+      for (int64_t i = 0; i < n_; ++i) right_[i * rank_ + j] = next_[i * width_ + j];
+    }
+    return product(matrix(image_.data(), m_, width_), false, matrix(mix_.data(), width_, rank_), false,
+                   matrix(left_.data(), m_, rank_));
+  }
+
+  // next -> basis by CholeskyQR (Yamamoto et al. 2015), twice when it must be orthonormal rather than well-conditioned.
+  tersor_status orthonormalize(bool twice, bool* narrow) {
+    Cholesky factor(cholesky_kernels.best()());
+    if (const tersor_status status = factor.allocate(context_, width_); status != TERSOR_OK) return status;
+    const float* from = next_.data();
+    for (int pass = 0; pass < (twice ? 2 : 1); ++pass, from = basis_.data()) {
+      const tersor_tensor columns = matrix(from, n_, width_);
+      const tersor_status status = product(columns, true, columns, false, matrix(gram_.data(), width_, width_));
+      if (status != TERSOR_OK) return status;
+      for (int64_t i = 0; i < width_; ++i) {
+        for (int64_t j = 0; j <= i; ++j) factor.at(i, j) = static_cast<double>(gram_[i * width_ + j]);
+      }
+      int64_t failed = -1;
+      if (const tersor_status factored = factor.factor(context_, &failed); factored != TERSOR_OK) return factored;
+      double smallest = HUGE_VAL, largest = 0;
+      for (int64_t i = 0; i < width_ && failed < 0; ++i) {
+        smallest = std::min(smallest, factor.at(i, i));
+        largest = std::max(largest, factor.at(i, i));
+      }
+      *narrow = failed < 0 && smallest >= kIndependent * largest;
+      if (!*narrow) return TERSOR_OK;
+      const tersor_status divided = factor.divide_rows(context_, from, n_, basis_.data());
+      if (divided != TERSOR_OK) return divided;
+    }
+    return TERSOR_OK;
+  }
+
+  // Singular values and the rank_ best combinations of the basis, from the Gram matrix of its image.
+  tersor_status diagonalize(bool* narrow) {
+    for (int64_t i = 0; i < width_ * width_; ++i) small_[i] = static_cast<double>(gram_[i]);
+    if (!spectral_kernels.best()().symmetric_eigen(small_.data(), width_, values_.data())) return no_convergence();
+    *narrow = values_[rank_ - 1] >= kNarrowSpectrum * values_[0] && values_[0] > 0;
+    for (int64_t j = 0; j < rank_ && *narrow; ++j) {
+      values_[j] = std::sqrt(values_[j]);
+      for (int64_t i = 0; i < width_; ++i) mix_[i * rank_ + j] = static_cast<float>(small_[i * width_ + j]);
+    }
+    return TERSOR_OK;
+  }
+
+  tersor_status turn_basis() {
+    return product(matrix(basis_.data(), n_, width_), false, matrix(mix_.data(), width_, rank_), false,
+                   matrix(right_.data(), n_, rank_));
+  }
+
+  void divide_by_values(float* columns, int64_t rows) const {
+    for (int64_t i = 0; i < rows; ++i) {
+      for (int64_t j = 0; j < rank_; ++j) {
+        columns[i * rank_ + j] = static_cast<float>(static_cast<double>(columns[i * rank_ + j]) / values_[j]);
+      }
+    }
+  }
+
+  // left [m, rank] and right [n, rank] of A as the u and vt of the matrix.
+  void write(float* u, float* s, float* vt) const {
+    const float *rows = wide_ ? right_.data() : left_.data(), *columns = wide_ ? left_.data() : right_.data();
+    const int64_t row_count = wide_ ? n_ : m_, column_count = wide_ ? m_ : n_;
+    std::copy(rows, rows + row_count * rank_, u);
+    for (int64_t i = 0; i < column_count; ++i) {
+      for (int64_t j = 0; j < rank_; ++j) vt[j * column_count + i] = columns[i * rank_ + j];
+    }
+    for (int64_t j = 0; j < rank_; ++j) s[j] = static_cast<float>(values_[j]);
+    fix_signs(u, row_count, rank_, vt, column_count);
+  }
+
+  tersor_status no_convergence() const {
+    return fail(context_, TERSOR_INTERNAL, "expected the decomposition to converge, got no convergence, at rank %lld",
+                static_cast<long long>(rank_));
+  }
+
+  tersor_context* context_;
+  const tersor_svd_randomized_options& options_;
+  const tersor_tensor a_;
+  const bool wide_;
+  const int64_t m_, n_, rank_, width_;
+  AlignedBuffer<float> basis_, next_;  // [n, width]
+  AlignedBuffer<float> image_;         // [m, width]
+  AlignedBuffer<float> gram_;          // [width, width]
+  AlignedBuffer<double> small_, values_;
+  AlignedBuffer<float> mix_;           // [width, rank]
+  AlignedBuffer<float> left_, right_;  // [m, rank], [n, rank]
+};
+
+}  // namespace
+
+tersor_status svd_randomized(tersor_context* context, const tersor_tensor* a,
+                             const tersor_svd_randomized_options* options, const tersor_tensor* u,
+                             const tersor_tensor* s, const tersor_tensor* vt) {
+  const int64_t rows = rows_of(a), columns = columns_of(a), rank = elements_of(s);
+  if (rank > std::min(rows, columns)) {
+    return fail(context, TERSOR_OUT_OF_RANGE, "expected a rank of at most %lld, got %lld",
+                static_cast<long long>(std::min(rows, columns)), static_cast<long long>(rank));
+  }
+  if (options->oversampling < 0 || options->power < 1) {
+    return fail(context, TERSOR_OUT_OF_RANGE, "expected an oversampling >= 0 and a power >= 1, got %d and %d",
+                options->oversampling, options->power);
+  }
+  if (rank == 0) return TERSOR_OK;
+  const auto* pa = data_of<const float>(a);
+  if (const int64_t bad = first_non_finite(pa, rows * columns); bad >= 0) {
+    return fail(context, TERSOR_NOT_FINITE, "expected finite values, got %g, at a[%lld, %lld]",
+                static_cast<double>(pa[bad]), static_cast<long long>(bad / columns),
+                static_cast<long long>(bad % columns));
+  }
+  try {
+    return RandomizedSvd(context, a, rank, *options).run(data_of<float>(u), data_of<float>(s), data_of<float>(vt));
+  } catch (const std::bad_alloc&) {
+    return fail(context, TERSOR_OUT_OF_MEMORY, "expected memory for the SVD of a %lld x %lld matrix, got none",
+                static_cast<long long>(rows), static_cast<long long>(columns));
+  }
+}
+
+}  // namespace tersor::cpu

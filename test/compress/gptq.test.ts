@@ -97,12 +97,12 @@ describe('gptq', () => {
     const reason = new Error('enough');
     const codes: QuantizationScheme = { bits: 4, scheme: 'symmetric', granularity: 'channel' };
     for (const [call, code] of [
-      [gptq(w, negative, codes), 'ERR_TERSOR_INVALID_ARGUMENT'],
-      [gptq(w, small, codes), 'ERR_TERSOR_SHAPE'],
-      [gptq(w, moments, codes, { damping: -1 }), 'ERR_TERSOR_OUT_OF_RANGE'],
-      [gptq(w, moments, { ...codes, groupSize: 2 }), 'ERR_TERSOR_INVALID_ARGUMENT'],
+      [() => gptq(w, negative, codes), 'ERR_TERSOR_INVALID_ARGUMENT'],
+      [() => gptq(w, small, codes), 'ERR_TERSOR_SHAPE'],
+      [() => gptq(w, moments, codes, { damping: -1 }), 'ERR_TERSOR_OUT_OF_RANGE'],
+      [() => gptq(w, moments, { ...codes, groupSize: 2 }), 'ERR_TERSOR_INVALID_ARGUMENT'],
     ] as const) {
-      expect(await rejectionOf(call)).to.include({ code });
+      expect(await rejectionOf(call())).to.include({ code });
     }
     expect(await rejectionOf(gptq(w, moments, codes, { signal: AbortSignal.abort(reason) }))).to.equal(reason);
     for (const each of [w, moments, negative, small]) each.dispose();

@@ -88,7 +88,7 @@ steps:
       "r.yaml:5:7: expected one of 'weights', 'method', 'sparsity', 'blocks', 'threshold', 'pattern', 'schedule', 'retrain', got 'sparcity' (did you mean 'sparsity'?), at steps[0].prune\n" +
         '  5 |       sparcity: 0.8\n' +
         '    |       ^\n' +
-        "r.yaml:6:15: expected 'magnitude', got 'magnitud' (did you mean 'magnitude'?), at steps[0].prune.method\n" +
+        "r.yaml:6:15: expected one of 'magnitude', 'sparsegpt', got 'magnitud' (did you mean 'magnitude'?), at steps[0].prune.method\n" +
         '  6 |       method: magnitud\n' +
         '    |               ^',
     );

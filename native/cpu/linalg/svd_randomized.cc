@@ -27,9 +27,9 @@ const KernelList<SpectralKernel> spectral_kernels("spectral", {
 
 namespace {
 
-// Squared ratio of the smallest to the largest singular value that matters down to which float products of A^T A leave
-// vectors orthonormal to 1e-5.
-constexpr double kNarrowSpectrum = 3.2e-3;
+// Squared ratios of the smallest to the largest singular value that matters: down to the first, float products of A^T A
+// leave vectors orthonormal to 1e-5 as they are; down to the second, to 1e-3, which one more step of CholeskyQR mends.
+constexpr double kNarrowSpectrum = 0.02, kMendableSpectrum = 5e-4;
 
 // Ratio of the pivots of a basis in CholeskyQR down to which a Gram matrix in float, with an error of some 3e-7 of its
 // largest element, tells its columns apart.
@@ -71,6 +71,7 @@ class RandomizedSvd {
     const bool gram = forming_pays();
     tersor_status status = draw();
     if (status == TERSOR_OK) status = gram ? by_gram(&narrow) : by_products(&narrow);
+    if (status == TERSOR_OK && narrow && mend_) status = mend(&narrow);
     if (status == TERSOR_OK && !narrow) status = draw();
     if (status == TERSOR_OK && !narrow) status = by_reflections();
     if (status == TERSOR_OK) write(u, s, vt);
@@ -212,12 +213,29 @@ class RandomizedSvd {
   tersor_status diagonalize(bool* narrow) {
     for (int64_t i = 0; i < width_ * width_; ++i) small_[i] = static_cast<double>(gram_[i]);
     if (!spectral_kernels.best()().symmetric_eigen(small_.data(), width_, values_.data())) return no_convergence();
-    *narrow = values_[rank_ - 1] >= kNarrowSpectrum * values_[0] && values_[0] > 0;
+    *narrow = values_[rank_ - 1] >= kMendableSpectrum * values_[0] && values_[0] > 0;
+    mend_ = values_[rank_ - 1] < kNarrowSpectrum * values_[0];
     for (int64_t j = 0; j < rank_ && *narrow; ++j) {
       values_[j] = std::sqrt(values_[j]);
       for (int64_t i = 0; i < width_; ++i) mix_[i * rank_ + j] = static_cast<float>(small_[i * width_ + j]);
     }
     return TERSOR_OK;
+  }
+
+  // Makes left_ orthonormal, which it nearly is.
+  tersor_status mend(bool* narrow) {
+    const tersor_tensor columns = matrix(left_.data(), m_, rank_);
+    const tersor_status status = product(columns, true, columns, false, matrix(gram_.data(), rank_, rank_));
+    if (status != TERSOR_OK) return status;
+    Cholesky factor(cholesky_kernels.best()());
+    if (const tersor_status allocated = factor.allocate(context_, rank_); allocated != TERSOR_OK) return allocated;
+    for (int64_t i = 0; i < rank_; ++i) {
+      for (int64_t j = 0; j <= i; ++j) factor.at(i, j) = static_cast<double>(gram_[i * rank_ + j]);
+    }
+    int64_t failed = -1;
+    if (const tersor_status factored = factor.factor(context_, &failed); factored != TERSOR_OK) return factored;
+    *narrow = failed < 0;
+    return *narrow ? factor.divide_rows(context_, left_.data(), m_, left_.data()) : TERSOR_OK;
   }
 
   tersor_status turn_basis() {
@@ -255,6 +273,7 @@ class RandomizedSvd {
   const tersor_tensor a_;
   const bool wide_;
   const int64_t m_, n_, rank_, width_;
+  bool mend_ = false;
   AlignedBuffer<float> basis_, next_;  // [n, width]
   AlignedBuffer<float> image_;         // [m, width]
   AlignedBuffer<float> gram_;          // [width, width]

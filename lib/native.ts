@@ -213,6 +213,8 @@ export interface NativeOperations {
     of: number,
     ...rest: [...Affine, y: T]
   ): void;
+  lsqGradient(x: T, ...rest: [...Affine, dy: T, dscales: T]): void;
+  kmeans(x: T, weights: Optional, seed: bigint, iterations: number, centroids: T, assignments: T): void;
   clipRange(x: T, groupSize: number, levels: number, symmetric: boolean, minimum: T, maximum: T): void;
   minMax(x: T, groupSize: number, minimum: T, maximum: T): void;
   magnitudeThreshold(x: T, count: number, threshold: T): void;

@@ -11,6 +11,7 @@ export {
   type RowGradient,
 } from './embedding-bag';
 export { fakeQuantize } from './fake-quantize';
+export { learnedFakeQuantize } from './learned-fake-quantize';
 export { epilogueArguments, type LinearOptions, linear, matmul } from './linear';
 export { crossEntropy, distillation } from './losses';
 export { layerNorm, type NormOptions, rmsNorm } from './normalize';

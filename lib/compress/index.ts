@@ -13,3 +13,4 @@ export { type SparseGptOptions, type SparseGptTarget, sparseGpt } from './prune/
 export { type CalibrateOptions, calibrate } from './quantize/calibrate';
 export { type GptqOptions, gptq } from './quantize/gptq';
 export { inputMoments } from './quantize/moments';
+export { type Clusters, type KmeansOptions, kmeans, type ProductCodebooks, productCodebooks } from './share/kmeans';

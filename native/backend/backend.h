@@ -205,6 +205,11 @@ typedef struct tersor_sparse_gpt_options {
   int32_t keep, of;  // keep `keep` of every `of` columns in each row; 0, 0: no pattern
 } tersor_sparse_gpt_options;
 
+typedef struct tersor_kmeans_options {
+  uint64_t seed;
+  int32_t iterations;  // at most; it ends when no point changes its cluster
+} tersor_kmeans_options;
+
 typedef struct tersor_svd_randomized_options {
   uint64_t seed;
   int32_t oversampling;  // columns of the random basis beyond the rank, >= 0
@@ -427,6 +432,11 @@ typedef struct tersor_backend {
   // Straight-through estimator: dx = dy where x is inside the representable range, else 0. In place allowed on dy.
   tersor_status (*fake_quantize_gradient)(tersor_context*, const tersor_tensor* x, const tersor_affine*,
                                           const tersor_tensor* dy, const tersor_tensor* dx);
+  // Learned step size (LSQ, Esser et al. 2020): gradient of fake_quantize with respect to the affine's scales, of their
+  // shape: the sum over a group of dy * (x inside the range ? step - (x - bias) / scale : step), times 1 / sqrt(group's
+  // elements * largest step), which keeps the steps of scales and weights alike.
+  tersor_status (*lsq_gradient)(tersor_context*, const tersor_tensor* x, const tersor_affine*, const tersor_tensor* dy,
+                                const tersor_tensor* dscales);
   // Observer: smallest and largest value of every group; f32 [R, G] with R = rows or 1. NaN or Inf is an error.
   tersor_status (*min_max)(tersor_context*, const tersor_tensor* x, int64_t group_size, const tersor_tensor* minimum,
                            const tersor_tensor* maximum);
@@ -435,6 +445,11 @@ typedef struct tersor_backend {
   // <= 255; shapes and errors as min_max.
   tersor_status (*clip_range)(tersor_context*, const tersor_tensor* x, int64_t group_size, int32_t levels,
                               int32_t symmetric, const tersor_tensor* minimum, const tersor_tensor* maximum);
+  // Centroids [k,d] of the rows of x[n,d], 1 <= k <= n, and the centroid i32 [n] that each is nearest to, by k-means++ and
+  // Lloyd's iteration; weights f32 [n], >= 0, or null. A cluster that loses its points takes the one that costs most.
+  tersor_status (*kmeans)(tersor_context*, const tersor_tensor* x, const tersor_tensor* weights,
+                          const tersor_kmeans_options*, const tersor_tensor* centroids,
+                          const tersor_tensor* assignments);
 
   // --- pruning
   // --------------------------------------------------------------------------------------------------------

@@ -216,6 +216,37 @@ auto sparse_gpt_quantized(Arguments& in) {
   };
 }
 
+auto lsq_gradient(Arguments& in) {
+  const Operand x = in.input("x", kF32, 2);
+  const Affine affine = read_affine(in, x);
+  const Operand dy = in.input("dy", kF32);
+  in.expect_same_shape(dy, x);
+  const Operand dscales = in.output("dscales", kF32);
+  in.expect_shape(dscales, {affine.scales.shape[0], affine.scales.shape[1]});
+  return [affine, x = x.tensor(), dy = dy.tensor(), dscales = dscales.tensor()](const tersor_backend& backend,
+                                                                                tersor_context* context) {
+    const tersor_affine view = affine.view();
+    return backend.lsq_gradient(context, &x, &view, &dy, &dscales);
+  };
+}
+
+auto kmeans(Arguments& in) {
+  const Operand x = in.input("x", kF32, 2);
+  const OptionalOperand weights = in.optional_input("weights", kF32);
+  in.expect_shape(weights, {x.dim(0)}, {x});
+  const uint64_t seed = in.unsigned64("seed");
+  const auto iterations = static_cast<int32_t>(in.integer("iterations", 0, INT32_MAX));
+  const Operand centroids = in.output("centroids", kF32);
+  in.expect_shape(centroids, {kAny, x.dim(1)}, {x});
+  const Operand assignments = in.output("assignments", kI32);
+  in.expect_shape(assignments, {x.dim(0)}, {x});
+  return [options = tersor_kmeans_options{seed, iterations}, x = x.tensor(), weights = weights.tensor(),
+          centroids = centroids.tensor(),
+          assignments = assignments.tensor()](const tersor_backend& backend, tersor_context* context) {
+    return backend.kmeans(context, &x, weights.get(), &options, &centroids, &assignments);
+  };
+}
+
 auto clip_range(Arguments& in) {
   const Operand x = in.input("x", kF32, 2);
   expect_elements(in, x);
@@ -317,6 +348,8 @@ constexpr Operation kOperations[] = {
     operation<gptq>("gptq", 12),
     operation<sparse_gpt>("sparseGpt", 7),
     operation<sparse_gpt_quantized>("sparseGptQuantized", 13),
+    operation<lsq_gradient>("lsqGradient", 9),
+    operation<kmeans>("kmeans", 6),
     operation<clip_range>("clipRange", 6),
     operation<min_max>("minMax", 4),
     operation<magnitude_threshold>("magnitudeThreshold", 3),

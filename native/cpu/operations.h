@@ -103,6 +103,10 @@ tersor_status min_max(tersor_context*, const tersor_tensor* x, int64_t group_siz
                       const tersor_tensor* maximum);
 tersor_status clip_range(tersor_context*, const tersor_tensor* x, int64_t group_size, int32_t levels, int32_t symmetric,
                          const tersor_tensor* minimum, const tersor_tensor* maximum);
+tersor_status lsq_gradient(tersor_context*, const tersor_tensor* x, const tersor_affine*, const tersor_tensor* dy,
+                           const tersor_tensor* dscales);
+tersor_status kmeans(tersor_context*, const tersor_tensor* x, const tersor_tensor* weights,
+                     const tersor_kmeans_options*, const tersor_tensor* centroids, const tersor_tensor* assignments);
 tersor_status magnitude_threshold(tersor_context*, const tersor_tensor* x, int64_t count,
                                   const tersor_tensor* threshold);
 tersor_status magnitude_mask(tersor_context*, const tersor_tensor* x, float threshold, const tersor_tensor* mask);

@@ -431,6 +431,16 @@ export const CASES: OperationCase[] = [
     outputs: [12],
   },
   {
+    operation: 'lsqGradient',
+    args: () => [f32([2, 3], 1, -1, 9), ...affine(), f32([2, 3], 1), zeros([2, 1])],
+    outputs: [8],
+  },
+  {
+    operation: 'kmeans',
+    args: () => [f32([4, 2], 1, 2, 9), f32([4], 1, 2), 7n, 3, zeros([2, 2]), zeros([4], 'i32')],
+    outputs: [4, 5],
+  },
+  {
     operation: 'clipRange',
     args: () => [f32([2, 4], 3, 1, 2), 2, 15, false, zeros([2, 2]), zeros([2, 2])],
     outputs: [4, 5],

@@ -1,3 +1,6 @@
+#include <algorithm>
+#include <cmath>
+
 #include "cpu/compress/affine.h"
 #include "cpu/finite.h"
 #include "cpu/map.h"
@@ -54,6 +57,71 @@ tersor_status fake_quantize_gradient(tersor_context* context, const tersor_tenso
       });
     }
   });
+  if (status != TERSOR_OK) return status;
+  return bad_parameter.found() ? groups.explain(context, bad_parameter) : TERSOR_OK;
+}
+
+// A group's share of the gradient, added up in double.
+tersor_status lsq_gradient(tersor_context* context, const tersor_tensor* x, const tersor_affine* affine,
+                           const tersor_tensor* dy, const tersor_tensor* dscales) {
+  const auto* px = data_of<const float>(x);
+  const auto* pdy = data_of<const float>(dy);
+  auto* out = data_of<float>(dscales);
+  const int64_t rows = rows_of(x), columns = columns_of(x), results = elements_of(dscales);
+  if (const tersor_status status = check_affine(context, affine, rows, columns); status != TERSOR_OK) return status;
+  if (rows * columns == 0) {
+    std::fill(out, out + results, 0.0f);
+    return TERSOR_OK;
+  }
+  const AffineGroups groups(affine, columns);
+  FirstPlace bad_parameter;
+  const int64_t group_columns = std::min(affine->group_size, columns), group_count = columns_of(affine->scales);
+  const bool shared = rows_of(affine->scales) == 1;
+  // Sum over columns [first, last) of one row, all in one group.
+  const auto sum_of = [&](int64_t row, int64_t first, int64_t last) {
+    double sum = 0;
+    groups.for_columns(row, first, last, bad_parameter, [&](const AffineGroup& group, int64_t begin, int64_t end) {
+      for (int64_t j = begin; j < end; ++j) {
+        const float v = px[row * columns + j];
+        const float slope = group.represents(v) ? group.step(v) - group.position(v) : group.step(v);
+        sum += static_cast<double>(slope) * static_cast<double>(pdy[row * columns + j]);
+      }
+    });
+    return sum;
+  };
+  const auto finish = [&](int64_t result, double sum) {
+    const int64_t first = result % group_count * group_columns, width = std::min(group_columns, columns - first);
+    const int32_t zero_point = affine->zero_points == nullptr ? 0 : data_of<const int32_t>(affine->zero_points)[result];
+    const double largest = std::max(affine->code_max - zero_point, 1);
+    const auto count = static_cast<double>(width * (shared ? rows : 1));
+    out[result] = static_cast<float>(sum / std::sqrt(count * largest));
+  };
+  tersor_status status;
+  if (results == 1) {
+    double sum = 0;
+    status = fold_chunks(
+        context, rows, row_grain(columns), 0.0, [](double a, double b) { return a + b; },
+        [&](int64_t begin, int64_t end) {
+          double part = 0;
+          for (int64_t row = begin; row < end; ++row) part += sum_of(row, 0, columns);
+          return part;
+        },
+        &sum);
+    if (status == TERSOR_OK) finish(0, sum);
+  } else {
+    const int64_t rows_each = shared ? rows : 1;
+    status = for_chunks(context, results, row_grain(rows_each * group_columns), [&](int64_t begin, int64_t end) {
+      for (int64_t result = begin; result < end; ++result) {
+        const int64_t first = result % group_count * group_columns, first_row = shared ? 0 : result / group_count;
+        double sum = 0;
+        for (int64_t row = first_row; row < first_row + rows_each && !is_cancelled(context); ++row) {
+          sum += sum_of(row, first, std::min(first + group_columns, columns));
+        }
+        finish(result, sum);
+      }
+    });
+    if (status == TERSOR_OK && is_cancelled(context)) status = cancelled(context);
+  }
   if (status != TERSOR_OK) return status;
   return bad_parameter.found() ? groups.explain(context, bad_parameter) : TERSOR_OK;
 }

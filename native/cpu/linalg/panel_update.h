@@ -24,6 +24,19 @@ struct PanelUpdate {
 
   static void run(int64_t depth, const Number* a, int64_t a_stride, const Number* b, int64_t b_stride, Number* c,
                   int64_t c_stride) {
+    update(depth, a, a_stride, b, b_stride, 1, c, c_stride);
+  }
+
+  // The same of b[j][p].
+  static void run_rows(int64_t depth, const Number* a, int64_t a_stride, const Number* b, int64_t b_stride, Number* c,
+                       int64_t c_stride) {
+    update(depth, a, a_stride, b, 1, b_stride, c, c_stride);
+  }
+
+ private:
+  [[gnu::always_inline]] static inline void update(int64_t depth, const Number* a, int64_t a_stride, const Number* b,
+                                                   int64_t b_stride, int64_t b_column_stride, Number* c,
+                                                   int64_t c_stride) {
     using Register = typename Vector::Register;
     Register sums[kColumns][kVectors];
 #pragma GCC unroll 8
@@ -37,7 +50,7 @@ struct PanelUpdate {
       for (int v = 0; v < kVectors; ++v) lanes[v] = Vector::load(a + v * Vector::kWidth);
 #pragma GCC unroll 8
       for (int j = 0; j < kColumns; ++j) {
-        const Register factor = Vector::broadcast(b + j);
+        const Register factor = Vector::broadcast(b + j * b_column_stride);
 #pragma GCC unroll 4
         for (int v = 0; v < kVectors; ++v) sums[j][v] = Vector::multiply_add(factor, lanes[v], sums[j][v]);
       }
@@ -78,7 +91,9 @@ struct WideF64 {
   static Register subtract(Register a, Register b) { return _mm512_sub_pd(a, b); }
   static void store(double* p, Register v) { _mm512_storeu_pd(p, v); }
 };
-using PanelUpdateF32 = PanelUpdate<WideF32, 3, 8>;
+using WideVectorF32 = WideF32;
+constexpr int kPanelVectorsF32 = 3;
+using PanelUpdateF32 = PanelUpdate<WideF32, kPanelVectorsF32, 8>;
 using PanelUpdateF64 = PanelUpdate<WideF64, 3, 8>;
 #elif defined(__AVX2__)
 struct WideF32 {
@@ -103,7 +118,9 @@ struct WideF64 {
   static Register subtract(Register a, Register b) { return _mm256_sub_pd(a, b); }
   static void store(double* p, Register v) { _mm256_storeu_pd(p, v); }
 };
-using PanelUpdateF32 = PanelUpdate<WideF32, 3, 4>;
+using WideVectorF32 = WideF32;
+constexpr int kPanelVectorsF32 = 3;
+using PanelUpdateF32 = PanelUpdate<WideF32, kPanelVectorsF32, 4>;
 using PanelUpdateF64 = PanelUpdate<WideF64, 3, 4>;
 #else
 // One number at a time; the compiler makes vectors of the lanes.
@@ -119,7 +136,9 @@ struct Narrow {
   static T subtract(T a, T b) { return a - b; }
   static void store(T* p, T v) { *p = v; }
 };
-using PanelUpdateF32 = PanelUpdate<Narrow<float>, 8, 4>;
+using WideVectorF32 = Narrow<float>;
+constexpr int kPanelVectorsF32 = 8;
+using PanelUpdateF32 = PanelUpdate<Narrow<float>, kPanelVectorsF32, 4>;
 using PanelUpdateF64 = PanelUpdate<Narrow<double>, 8, 4>;
 #endif
 

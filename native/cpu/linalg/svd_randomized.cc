@@ -14,6 +14,7 @@
 #include "cpu/finite.h"
 #include "cpu/linalg/cholesky.h"
 #include "cpu/linalg/svd.h"
+#include "cpu/linalg/tall.h"
 #include "cpu/view.h"
 
 namespace tersor::cpu {
@@ -35,6 +36,9 @@ constexpr double kNarrowSpectrum = 0.02, kMendableSpectrum = 5e-4;
 // largest element, tells its columns apart.
 constexpr double kIndependent = 5e-4;
 
+// Widths of the basis are whole vectors of any kernel where the matrix has as many columns.
+constexpr int64_t kWidthStep = 16;
+
 tersor_tensor matrix(const float* data, int64_t rows, int64_t columns) {
   tersor_tensor tensor{};
   tensor.data = const_cast<float*>(data);
@@ -55,7 +59,7 @@ class RandomizedSvd {
         m_(std::max(rows_of(a), columns_of(a))),
         n_(std::min(rows_of(a), columns_of(a))),
         rank_(rank),
-        width_(std::min(n_, rank + options.oversampling)) {}
+        width_(std::min(n_, (rank + options.oversampling + kWidthStep - 1) / kWidthStep * kWidthStep)) {}
 
   // Throws std::bad_alloc.
   tersor_status run(float* u, float* s, float* vt) {
@@ -92,6 +96,16 @@ class RandomizedSvd {
     return gemm(context_, &a, transpose_a ? 1 : 0, &b, transpose_b ? 1 : 0, &none, 0, &c);
   }
 
+  // next = A^T A basis.
+  tersor_status apply_normal() {
+    const TallKernels& tall = tall_kernels.best()();
+    if (!wide_ && width_ % tall.vector == 0) {
+      return multiply_normal(context_, tall, data_of<const float>(&a_), m_, n_, basis_.data(), width_, next_.data());
+    }
+    const tersor_status status = multiply(basis_.data(), width_, image_.data());
+    return status == TERSOR_OK ? multiply_transposed(image_.data(), width_, next_.data()) : status;
+  }
+
   tersor_status draw() {
     const tersor_tensor basis = matrix(basis_.data(), n_, width_);
     return random_normal(context_, options_.seed, 0, 0.0f, 1.0f, &basis);
@@ -107,12 +121,7 @@ class RandomizedSvd {
   tersor_status by_products(bool* narrow) {
     *narrow = true;
     for (int32_t i = 0; i < options_.power && *narrow; ++i) {
-      if (const tersor_status status = multiply(basis_.data(), width_, image_.data()); status != TERSOR_OK) {
-        return status;
-      }
-      if (const tersor_status status = multiply_transposed(image_.data(), width_, next_.data()); status != TERSOR_OK) {
-        return status;
-      }
+      if (const tersor_status status = apply_normal(); status != TERSOR_OK) return status;
       if (const tersor_status status = orthonormalize(i + 1 == options_.power, narrow); status != TERSOR_OK) {
         return status;
       }

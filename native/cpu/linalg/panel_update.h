@@ -53,6 +53,8 @@ struct PanelUpdate {
         const Register factor = Vector::broadcast(b + j * b_column_stride);
 #pragma GCC unroll 4
         for (int v = 0; v < kVectors; ++v) sums[j][v] = Vector::multiply_add(factor, lanes[v], sums[j][v]);
+        // No broadcast before its turn: gcc 12 would hold all of them in registers, and push sums out.
+        if constexpr (Vector::kWidth > 1) asm volatile("" ::: "memory");
       }
       a += a_stride;
       b += b_stride;

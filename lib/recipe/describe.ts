@@ -23,7 +23,16 @@ export function describeStep(step: Step): string {
   return `Retrain: ${describeRetrain(step.retrain)}`;
 }
 
-function describePrune({ weights, method, sparsity, threshold, pattern, blocks, schedule, retrain }: PruneStep): string {
+function describePrune({
+  weights,
+  method,
+  sparsity,
+  threshold,
+  pattern,
+  blocks,
+  schedule,
+  retrain,
+}: PruneStep): string {
   if (method === 'sparsegpt') {
     return `Prune ${weights.join(', ')} by SparseGPT: remove ${percent(sparsity ?? 0)}, the rest makes up for it`;
   }

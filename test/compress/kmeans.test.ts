@@ -19,12 +19,12 @@ describe('kmeans', () => {
 
   it('finds clusters that are plain, in any number of dimensions, from any seed', async () => {
     for (const centres of [
-      [[0], [10], [20], [35]],
+      [[0], [100], [200], [350]],
       [
         [0, 0],
-        [10, 0],
-        [0, 10],
-        [10, 10],
+        [100, 0],
+        [0, 100],
+        [100, 100],
       ],
     ]) {
       for (const seed of [0, 1, 2]) {

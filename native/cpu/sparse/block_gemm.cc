@@ -1,3 +1,5 @@
+#include "cpu/sparse/block_gemm.h"
+
 #include <algorithm>
 #include <cstring>
 
@@ -5,7 +7,6 @@
 #include "cpu/operations.h"
 #include "cpu/parallel.h"
 #include "cpu/scratch.h"
-#include "cpu/sparse/block_gemm.h"
 #include "cpu/view.h"
 
 namespace tersor::cpu {
@@ -23,6 +24,7 @@ constexpr int64_t kPassRows = 128;                // of x at most, whose sums of
 constexpr int64_t kPassBytes = int64_t{1} << 20;  // of x, which every panel reads: they stay in L2
 constexpr int64_t kStep = 128;  // columns of a panel's blocks that meet all of them before the next: 16 KB of weight
 constexpr int64_t kProductsPerChunk = int64_t{1} << 19;
+constexpr int64_t kReadingCost = 3;
 
 using Four [[gnu::vector_size(16)]] = float;
 
@@ -92,7 +94,8 @@ class BlockProduct {
 
  private:
   tersor_status multiply(tersor_context* context, int64_t row, int64_t rows, const float* x) const {
-    const int64_t products = rows * elements_of(&w_->values) / std::max<int64_t>(1, panels_);
+    // Reading a weight takes as long as some products with it.
+    const int64_t products = (rows + kReadingCost) * elements_of(&w_->values) / std::max<int64_t>(1, panels_);
     const int64_t grain = std::max<int64_t>(1, kProductsPerChunk / std::max<int64_t>(1, products));
     return for_chunks(context, panels_, grain, [&](int64_t begin, int64_t end) {
       alignas(64) float sums[kPassRows * kBlockLargestRows];

@@ -20,6 +20,7 @@ const KernelList<NmKernel> nm_gemm_kernels("nm_gemm", {
 namespace {
 
 constexpr int64_t kProductsPerChunk = int64_t{1} << 19;
+constexpr int64_t kReadingCost = 3;
 
 class NmRun {
  public:
@@ -137,7 +138,8 @@ class NmRun {
     for (int64_t i = 0; i < rows; i += tiles_.choose_rows) {
       lay_out(begin + i, std::min(tiles_.choose_rows, rows - i), x + i * row_floats);
     }
-    const int64_t products = std::max<int64_t>(1, rows * chunks_ * w_.places() * kNmRows);
+    // Reading a weight takes as long as some products with it.
+    const int64_t products = std::max<int64_t>(1, (rows + kReadingCost) * chunks_ * w_.places() * kNmRows);
     const int64_t grain = std::max<int64_t>(1, kProductsPerChunk / products);
     return for_chunks(context, panels_, grain, [&](int64_t from, int64_t to) {
       alignas(64) float sums[16 * kNmRows];

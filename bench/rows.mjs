@@ -40,6 +40,7 @@ export const ROWS = [
   ...gptq(),
   ...embeddingBag(),
   ...attention(),
+  ...search(),
   callOverhead(),
 ];
 
@@ -253,6 +254,18 @@ function attention() {
       target: null,
     })),
   );
+}
+
+/** @returns {Row[]} */
+function search() {
+  return [1, 64].map((queries) => ({
+    kernel: 'search int8, best 10',
+    shape: `100K×128, ${queries} ${queries === 1 ? 'query' : 'queries'}`,
+    job: `search_int8:rows=100000,columns=128,queries=${queries},k=10`,
+    quick: queries === 1,
+    measure: 'shareOfLimit',
+    target: null,
+  }));
 }
 
 /** @returns {Row} */

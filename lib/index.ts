@@ -4,6 +4,7 @@
  * @packageDocumentation
  */
 import * as ops from './autograd';
+import * as search from './search';
 
 export { noGrad, valueAndGradients } from './autograd/tape';
 export * from './compress';
@@ -31,4 +32,4 @@ export { renderTable } from './report/terminal';
 export * from './tensor';
 export * from './train';
 export * from './weights';
-export { ops };
+export { ops, search };

@@ -67,6 +67,22 @@ export const enum BagMode {
   max = 2,
 }
 
+/** Order of `tersor_row_rule`. */
+export const enum RowRule {
+  sgd = 0,
+  adagrad = 1,
+  rowwiseAdagrad = 2,
+  adam = 3,
+}
+
+/** Order of `tersor_search_format`. */
+export const enum SearchFormat {
+  f32 = 0,
+  int8 = 1,
+  int4 = 2,
+  binary = 3,
+}
+
 /** One entry of {@link NativeAddon.kernels}. */
 export interface KernelInfo {
   operation: string;
@@ -188,6 +204,30 @@ export interface NativeOperations {
   scatterAdd(rows: T, ids: T, table: T): void;
   embeddingBag(rows: T, columns: number, bits: number, ...rest: [...BagArguments, y: T]): void;
   embeddingBagGradient(table: T, ...rest: [...BagArguments, bagGradient: T, unique: T, rows: T, uniqueCount: T]): void;
+  updateRows(
+    table: T,
+    ids: T,
+    gradients: T,
+    firstState: Optional,
+    secondState: Optional,
+    rule: RowRule,
+    learningRate: number,
+    beta1: number,
+    beta2: number,
+    epsilon: number,
+    step: number,
+  ): void;
+  packSearch(vectors: T, distances: boolean, packed: T): void;
+  search(
+    queries: T,
+    packed: T,
+    rows: number,
+    columns: number,
+    format: SearchFormat,
+    distances: boolean,
+    ids: T,
+    scores: T,
+  ): void;
   quantize(x: T, ...rest: [...Affine, codes: T]): void;
   fuseRows(codes: T, ...rest: [...Affine, bits: number, rows: T]): void;
   dequantize(codes: T, ...rest: [...Affine, ids: Optional, y: T]): void;
@@ -285,6 +325,8 @@ export interface NativeAddon extends NativeOperations {
   int8Bytes(rows: number, cols: number, device: string): number;
   /** Bytes of what `packNm` writes on `device`. */
   nmBytes(rows: number, cols: number, keep: number, group: number, device: string): number;
+  /** Bytes of what `packSearch` writes on `device`. */
+  searchBytes(rows: number, columns: number, format: SearchFormat, device: string): number;
   threads(): number;
   setThreads(count: number): void;
   kernels(): KernelInfo[];

@@ -21,6 +21,7 @@ const std::map<std::string, Benchmark (*)(const Parameters&)> kFamilies = {
     {"nm_f32", nm_f32},
     {"block_f32", block_f32},
     {"svd_randomized", svd_randomized},
+    {"search_int8", search_int8},
 };
 
 }  // namespace

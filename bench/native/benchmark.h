@@ -51,6 +51,7 @@ Benchmark svd_randomized(const Parameters& shape);
 Benchmark gptq(const Parameters& shape);
 Benchmark embedding_bag(const Parameters& shape);
 Benchmark attention(const Parameters& shape);
+Benchmark search_int8(const Parameters& shape);
 
 // Throws std::invalid_argument for a family that does not exist.
 Benchmark make_benchmark(const Parameters& parameters);

@@ -216,6 +216,35 @@ typedef struct tersor_svd_randomized_options {
   int32_t power;         // applications of a^T a to it, >= 1
 } tersor_svd_randomized_options;
 
+// How rows that a batch touched are updated; v is the first state tensor, m and v of Adam are the first and the second.
+typedef enum tersor_row_rule {
+  TERSOR_ROW_SGD = 0,              // p -= lr * g
+  TERSOR_ROW_ADAGRAD = 1,          // v += g^2; p -= lr * g / (sqrt(v) + epsilon); v as the table
+  TERSOR_ROW_ROWWISE_ADAGRAD = 2,  // v += mean of g^2 over the row; v [rows]
+  TERSOR_ROW_ADAM = 3              // as adam_step without decay; m and v as the table
+} tersor_row_rule;
+
+typedef struct tersor_row_options {
+  tersor_row_rule rule;
+  float learning_rate, beta1, beta2, epsilon;
+  int64_t step;  // 1-based
+} tersor_row_options;
+
+typedef enum tersor_search_format {
+  TERSOR_SEARCH_F32 = 0,
+  TERSOR_SEARCH_INT8 = 1,   // i8, -127..127
+  TERSOR_SEARCH_INT4 = 2,   // u4, standing for code - 8
+  TERSOR_SEARCH_BINARY = 3  // u1
+} tersor_search_format;
+
+// Vectors [rows, columns] as pack_search lays them out for this backend.
+typedef struct tersor_search_index {
+  tersor_tensor packed;  // u8 [search_bytes(rows, columns, format)]
+  int64_t rows, columns;
+  tersor_search_format format;
+  int32_t distances;  // 1 when it was packed for distances
+} tersor_search_index;
+
 typedef struct tersor_adam_options {
   float learning_rate, beta1, beta2, epsilon;
   float weight_decay;       // added to the gradient (L2) unless decoupled
@@ -407,6 +436,24 @@ typedef struct tersor_backend {
   tersor_status (*embedding_bag_gradient)(tersor_context*, const tersor_tensor* table, const tersor_bags*,
                                           const tersor_tensor* bag_gradient, const tersor_tensor* unique,
                                           const tersor_tensor* rows, const tersor_tensor* unique_count /* i32 [1] */);
+  // Optimizer step on rows ids i32 [n], ascending and each once, of an f32 table, by their gradients f32 [n, C]. In
+  // place; other rows and their state stay.
+  tersor_status (*update_rows)(tersor_context*, const tersor_tensor* table, const tersor_tensor* ids,
+                               const tersor_tensor* gradients, const tersor_tensor* first_state,
+                               const tersor_tensor* second_state, const tersor_row_options*);
+
+  // --- vector search ------------------------------------------------------------------------------------------------
+  // Bytes of packed vectors.
+  int64_t (*search_bytes)(int64_t rows, int64_t columns, tersor_search_format format);
+  // Lays out vectors f32, i8 (within +-127), u4 or u1 [rows, columns]; with `distances` (not u1) their squared lengths too.
+  tersor_status (*pack_search)(tersor_context*, const tersor_tensor* vectors, int32_t distances,
+                               const tersor_tensor* packed);
+  // The k rows with the highest scores for each query, best first, of equal scores the lower row: ids i32 [queries, k],
+  // scores f32 or i32 [queries, k], 1 <= k <= rows. Queries are f32 for f32, i8 (within +-127) for i8 and u4, u1 for u1.
+  // A score is the product q.x; 2 q.x - x.x when packed for distances (int4: 2 q.x - 16 x.x, so queries are in
+  // sixteenths of its step); minus the number of bits that differ for u1. Integers are exact; a NaN is an error.
+  tersor_status (*search)(tersor_context*, const tersor_tensor* queries, const tersor_search_index*,
+                          const tersor_tensor* ids, const tersor_tensor* scores);
 
   // --- quantization
   // --------------------------------------------------------------------------------------------------- Codes are i8,

@@ -26,9 +26,9 @@ napi_value undefined(napi_env env) {
 std::span<const Operation* const> all_operations() {
   static const std::vector<const Operation*>& all = *[] {
     auto* list = new std::vector<const Operation*>;  // never destroyed: a job may run at process exit
-    for (const auto family :
-         {memory_operations(), product_operations(), elementwise_operations(), embedding_operations(),
-          attention_operations(), loss_operations(), compression_operations(), optimizer_operations()}) {
+    for (const auto family : {memory_operations(), product_operations(), elementwise_operations(),
+                              embedding_operations(), attention_operations(), loss_operations(),
+                              compression_operations(), optimizer_operations(), search_operations()}) {
       for (const Operation& operation : family) list->push_back(&operation);
     }
     return list;
@@ -133,6 +133,13 @@ napi_value nm_bytes(Arguments& in) {
   return Napi::Number::New(in.env(), static_cast<double>(bytes));
 }
 
+napi_value search_bytes(Arguments& in) {
+  const int64_t rows = in.integer("rows", 0, INT32_MAX), columns = in.integer("columns", 0, INT32_MAX);
+  const auto format = static_cast<tersor_search_format>(in.integer("format", TERSOR_SEARCH_F32, TERSOR_SEARCH_BINARY));
+  const tersor_backend* backend = backend_of(in.text("device"));
+  return Napi::Number::New(in.env(), static_cast<double>(backend->search_bytes(rows, columns, format)));
+}
+
 napi_value threads(Arguments& in) { return Napi::Number::New(in.env(), thread_count()); }
 
 napi_value set_threads(Arguments& in) {
@@ -202,6 +209,7 @@ constexpr Function kFunctions[] = {
     {"quantizedBytes", 6, quantized_bytes},
     {"int8Bytes", 3, int8_bytes},
     {"nmBytes", 5, nm_bytes},
+    {"searchBytes", 4, search_bytes},
     {"threads", 0, threads},
     {"setThreads", 1, set_threads},
     {"kernels", 0, kernels},

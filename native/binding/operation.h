@@ -70,5 +70,6 @@ std::span<const Operation> attention_operations();
 std::span<const Operation> loss_operations();
 std::span<const Operation> compression_operations();
 std::span<const Operation> optimizer_operations();
+std::span<const Operation> search_operations();
 
 }  // namespace tersor::binding

@@ -102,11 +102,42 @@ auto embedding_bag_gradient(Arguments& in) {
       };
 }
 
+auto update_rows(Arguments& in) {
+  const Operand table = in.update("table", kF32, 2);
+  const Operand ids = in.input("ids", kI32, 1);
+  const Operand gradients = in.input("gradients", kF32);
+  in.expect_shape(gradients, {ids.dim(0), table.dim(1)}, {table, ids});
+  const OptionalOperand first = in.optional_update("firstState", kF32);
+  const OptionalOperand second = in.optional_update("secondState", kF32);
+  tersor_row_options options{};
+  options.rule = static_cast<tersor_row_rule>(in.integer("rule", TERSOR_ROW_SGD, TERSOR_ROW_ADAM));
+  if (first.present != (options.rule != TERSOR_ROW_SGD) || second.present != (options.rule == TERSOR_ROW_ADAM)) {
+    in.fail(TERSOR_INVALID_ARGUMENT, "expected the state of rule " + std::to_string(options.rule) +
+                                         ": none for 0, one tensor for 1 and 2, two for 3");
+  }
+  if (options.rule == TERSOR_ROW_ROWWISE_ADAGRAD) {
+    in.expect_shape(first, {table.dim(0)}, {table});
+  } else {
+    in.expect_same_shape(first, table);
+  }
+  in.expect_same_shape(second, table);
+  options.learning_rate = in.non_negative("learningRate");
+  options.beta1 = in.below_one("beta1");
+  options.beta2 = in.below_one("beta2");
+  options.epsilon = in.positive("epsilon");
+  options.step = in.integer("step", 1, kMaxSafeInteger);
+  return [options, table = table.tensor(), ids = ids.tensor(), gradients = gradients.tensor(), first = first.tensor(),
+          second = second.tensor()](const tersor_backend& backend, tersor_context* context) {
+    return backend.update_rows(context, &table, &ids, &gradients, first.get(), second.get(), &options);
+  };
+}
+
 constexpr Operation kOperations[] = {
     operation<gather>("gather", 3),
     operation<scatter_add>("scatterAdd", 3),
     operation<embedding_bag>("embeddingBag", 9),
     operation<embedding_bag_gradient>("embeddingBagGradient", 10),
+    operation<update_rows>("updateRows", 11),
 };
 
 }  // namespace

@@ -7,6 +7,8 @@ import {
   type NativeTensor,
   native,
   Reduce,
+  RowRule,
+  SearchFormat,
 } from '../../lib/native';
 import { Tensor, tensor, tidy, zeros } from '../../lib/tensor';
 
@@ -375,6 +377,43 @@ export const CASES: OperationCase[] = [
       i32([1], 9),
     ],
     outputs: [7, 8, 9],
+  },
+  {
+    operation: 'updateRows',
+    args: () => [
+      f32([4, 3], 1, 2, 3),
+      i32([2], 1, 3),
+      f32([2, 3], 0.5, -1),
+      f32([4, 3], 0.1),
+      f32([4, 3], 0.2),
+      RowRule.adam,
+      0.1,
+      0.9,
+      0.999,
+      1e-8,
+      2,
+    ],
+    outputs: [0, 3, 4],
+  },
+  {
+    operation: 'packSearch',
+    // A tile: 32 terms, then a step for each column.
+    args: () => [f32([2, 3], 1, -2), true, u8([4 * 128])],
+    outputs: [2],
+  },
+  {
+    operation: 'search',
+    args: () => [
+      i8([2, 3], 1, 2, 3),
+      u8([2 * 128], 1, 2, 3, 4, 5),
+      4,
+      3,
+      SearchFormat.int8,
+      false,
+      i32([2, 2], 0),
+      i32([2, 2], 0),
+    ],
+    outputs: [6, 7],
   },
   {
     operation: 'fuseRows',

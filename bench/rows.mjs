@@ -30,6 +30,7 @@ const BATCHES = [1, 16, 128, 512];
 /** Every row, in the order of the table. @type {readonly Row[]} */
 export const ROWS = [
   ...gemmF32(),
+  gram(),
   ...gemmInt8(),
   ...matMulNBits(),
   ...csr(),
@@ -70,6 +71,18 @@ function gemmF32() {
     // The sum runs over the batch: [n, k] = dyᵀ [n, 128] · x [128, k].
     product('gemm f32, gradient of w', 1024, { n: 1024, k: 128 }, 1, 0, 0),
   ];
+}
+
+/** @returns {Row} */
+function gram() {
+  return {
+    kernel: 'gram f32',
+    shape: '65536×1024',
+    job: 'gram:m=65536,n=1024',
+    quick: false,
+    measure: 'shareOfLimit',
+    target: [0.87, 0.83],
+  };
 }
 
 /** @returns {Row[]} */

@@ -161,6 +161,7 @@ export interface NativeOperations {
   gemm(a: T, transposeA: boolean, b: T, transposeB: boolean, ...rest: [...Epilogue, accumulate: boolean, c: T]): void;
   packGemm(w: T, panels: T): void;
   gemmPacked(x: T, ...rest: [...PackedDense, ...Epilogue, y: T]): void;
+  gram(x: T, accumulate: boolean, mirror: boolean, h: T): void;
   packInt8(w: T, packed: T): void;
   /** The output's scale and zero point count when y is u8. */
   gemmInt8(

@@ -9,6 +9,7 @@ namespace {
 
 const std::map<std::string, Benchmark (*)(const Parameters&)> kFamilies = {
     {"gemm_f32", gemm_f32},
+    {"gram", gram},
     {"gemm_int8", gemm_int8},
     {"gemm_int8_static", gemm_int8_static},
     {"gemm_int8_dynamic", gemm_int8_dynamic},

@@ -288,6 +288,9 @@ typedef struct tersor_backend {
   // y[M,N] = epilogue(x[M,K] * w^T), f32.
   tersor_status (*gemm_packed)(tersor_context*, const tersor_tensor* x, const tersor_packed* w, const tersor_epilogue*,
                                const tersor_tensor* y);
+  // h[N,N] = x^T * x + (accumulate ? h : 0), f32 [M,N]: on the diagonal and right of it. What is left of it is unspecified, unless
+  // `mirror` is set, which copies the other half there.
+  tersor_status (*gram)(tersor_context*, const tersor_tensor* x, int32_t accumulate, int32_t mirror, const tersor_tensor* h);
 
   // Bytes of a packed int8 weight.
   int64_t (*int8_bytes)(int64_t rows, int64_t cols);

@@ -122,6 +122,16 @@ auto gemm_packed(Arguments& in) {
   };
 }
 
+auto gram(Arguments& in) {
+  const Operand x = in.input("x", kF32, 2);
+  const bool accumulate = in.boolean("accumulate"), mirror = in.boolean("mirror");
+  const Operand h = in.update("h", kF32);
+  in.expect_shape(h, {x.dim(1), x.dim(1)}, {x});
+  return [accumulate, mirror, x = x.tensor(), h = h.tensor()](const tersor_backend& backend, tersor_context* context) {
+    return backend.gram(context, &x, accumulate, mirror, &h);
+  };
+}
+
 auto pack_int8(Arguments& in) {
   const Operand w = in.input("w", kI8, 2);
   const Operand packed = in.output("packed", kU8);
@@ -359,6 +369,7 @@ constexpr Operation kOperations[] = {
     operation<gemm>("gemm", 9),
     operation<pack_gemm>("packGemm", 2),
     operation<gemm_packed>("gemmPacked", 8),
+    operation<gram>("gram", 4),
     operation<pack_int8>("packInt8", 2),
     operation<gemm_int8>("gemmInt8", 13),
     operation<gemm_int8_dynamic>("gemmInt8Dynamic", 9),

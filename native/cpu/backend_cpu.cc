@@ -20,6 +20,7 @@ constexpr tersor_backend kBackend = {
     .packed_elements = tersor::cpu::packed_elements,
     .pack_gemm = tersor::cpu::pack_gemm,
     .gemm_packed = tersor::cpu::gemm_packed,
+    .gram = tersor::cpu::gram,
     .int8_bytes = tersor::cpu::int8_bytes,
     .pack_int8 = tersor::cpu::pack_int8,
     .gemm_int8 = tersor::cpu::gemm_int8,

@@ -21,6 +21,7 @@ int64_t packed_elements(int64_t rows, int64_t cols, tersor_dtype dtype);
 tersor_status pack_gemm(tersor_context*, const tersor_tensor* w, const tersor_tensor* panels);
 tersor_status gemm_packed(tersor_context*, const tersor_tensor* x, const tersor_packed* w, const tersor_epilogue*,
                           const tersor_tensor* y);
+tersor_status gram(tersor_context*, const tersor_tensor* x, int32_t accumulate, int32_t mirror, const tersor_tensor* h);
 int64_t int8_bytes(int64_t rows, int64_t cols);
 tersor_status pack_int8(tersor_context*, const tersor_tensor* w, const tersor_tensor* packed);
 tersor_status gemm_int8(tersor_context*, const tersor_tensor* x, const tersor_int8_weight* w,

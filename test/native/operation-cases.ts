@@ -163,6 +163,7 @@ export const CASES: OperationCase[] = [
     outputs: [7],
   },
   { operation: 'packInt8', args: () => [i8([2, 4], 1, -2), zeros([256], 'u8')], outputs: [1] },
+  { operation: 'gram', args: () => [f32([4, 3], 1, 2, 3, 4), true, true, f32([3, 3], 1)], outputs: [3] },
   {
     operation: 'gemmInt8',
     args: () => [u8([4, 3], 1, 2, 200), 0.5, 3, ...int8Weight(), ...epilogue(), 0.5, 9, zeros([4, 2], 'u8')],

@@ -1,7 +1,7 @@
 import { TersorError } from '../../errors';
 import type { Model } from '../../models';
-import { Activation, native } from '../../native';
-import { keep, type Tensor, tidy, zeros } from '../../tensor';
+import { native } from '../../native';
+import { empty, keep, type Tensor, tidy, zeros } from '../../tensor';
 import type { TrainingTask } from '../../train/task';
 import type { LinearOperator } from '../../weights';
 import type { CalibrateOptions } from './calibrate';
@@ -73,13 +73,16 @@ function add(sums: Map<string, Moments>, name: string, x: Tensor): void {
   const moments = sums.get(name) ?? { sum: keep(zeros([columns, columns])), inputs: 0 };
   sums.set(name, moments);
   moments.inputs += inputs;
-  native.gemm(x.handle, true, x.handle, false, null, Activation.identity, null, true, moments.sum.handle);
+  native.gram(x.handle, true, false, moments.sum.handle);
 }
 
 function averaged(sums: Map<string, Moments>, name: string): Tensor {
   const moments = sums.get(name);
   if (moments !== undefined && moments.inputs > 0) {
-    native.scale(moments.sum.handle, 1 / moments.inputs, moments.sum.handle);
+    const { sum, inputs } = moments;
+    // The other half of the sums, which are symmetric.
+    tidy(() => native.gram(empty([0, sum.shape[1] as number]).handle, true, true, sum.handle));
+    native.scale(sum.handle, 1 / inputs, sum.handle);
     return moments.sum;
   }
   throw new TersorError(

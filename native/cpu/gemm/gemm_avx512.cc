@@ -1,6 +1,7 @@
 #include "cpu/gemm/gemm_blocked.h"
 #include "cpu/gemm/gemm_pack.h"
 #include "cpu/gemm/gemm_tile.h"
+#include "cpu/gemm/gram_blocked.h"
 
 namespace tersor::cpu {
 namespace {
@@ -47,5 +48,7 @@ constexpr GemmTiles kTiles = {
 }  // namespace
 
 tersor_status gemm_avx512(const GemmArguments& arguments) { return gemm_blocked(arguments, kTiles); }
+
+tersor_status gram_avx512(const GramArguments& arguments) { return gram_blocked(arguments, kTiles); }
 
 }  // namespace tersor::cpu

@@ -1,11 +1,10 @@
 #include "cpu/gemm/gemm_blocked.h"
 
 #include <algorithm>
-#include <cstdlib>
-#include <memory>
 
 #include "core/thread_pool.h"
 #include "cpu/gemm/gemm_layout.h"
+#include "cpu/gemm/gemm_scratch.h"
 
 namespace tersor::cpu {
 namespace {
@@ -30,31 +29,6 @@ constexpr int64_t kFewRows = 8;
 // When there are fewer panels, their rows are divided among threads too.
 constexpr int64_t kFewPanels = 16;
 constexpr int64_t kWordsPerPackingChunk = int64_t{1} << 15;
-
-// Memory for packed panels that a thread keeps between calls: small products must not pay for an allocation.
-class Scratch {
- public:
-  // Null when there is no memory. Earlier contents are lost.
-  float* at_least(int64_t floats) {
-    if (floats > floats_) {
-      memory_.reset();
-      floats_ = 0;
-      const size_t bytes = static_cast<size_t>(round_up(floats * static_cast<int64_t>(sizeof(float)), 4096));
-      memory_.reset(static_cast<float*>(std::aligned_alloc(64, bytes)));
-      if (memory_ != nullptr) floats_ = floats;
-    }
-    return memory_.get();
-  }
-
- private:
-  struct Free {
-    void operator()(float* memory) const { std::free(memory); }
-  };
-  std::unique_ptr<float, Free> memory_;
-  int64_t floats_ = 0;
-};
-
-thread_local Scratch scratch;
 
 // Equal blocks of at most `most`, rather than full ones and a crumb.
 int64_t even_block(int64_t total, int64_t most) { return divide_up(total, divide_up(total, most)); }
@@ -104,7 +78,7 @@ class PanelProduct {
     const int64_t pass_blocks = divide_up(std::min(pass_, words_), depth_);
     const int64_t a_floats = packs_a_ ? row_block_ / tiles_.tile_rows * tile_stride_ * pass_blocks : 0;
     const int64_t b_floats = packs_b_ ? round_up(column_block_, kPanelStep) * depth_ + kTileSlack : 0;
-    a_tiles_ = scratch.at_least(a_floats + b_floats);
+    a_tiles_ = packing_scratch(a_floats + b_floats);
     if (a_tiles_ == nullptr && a_floats + b_floats > 0) return TERSOR_OUT_OF_MEMORY;
     float* b_panels = a_tiles_ + a_floats;
     for (int64_t column = 0; column < g_.n; column += column_block_) {

@@ -4,7 +4,7 @@ import { createRequire } from 'node:module';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { root, StepError } from '../scripts/support.mjs';
-import { loadOnnxRuntime, matMulNBits } from './onnxruntime.mjs';
+import { dynamicInt8, loadOnnxRuntime, matMulNBits } from './onnxruntime.mjs';
 
 /** @typedef {typeof import('../lib/index.js')} Tersor */
 
@@ -12,7 +12,8 @@ import { loadOnnxRuntime, matMulNBits } from './onnxruntime.mjs';
  * What a row measured from JavaScript asks for.
  *
  * @typedef {{ family: 'call' }
- *   | { family: 'matMulNBits', m: number, n: number, k: number, bits: 2 | 4 | 8, groupSize: number, accuracyLevel: 0 | 4 }} PackageJob
+ *   | { family: 'matMulNBits', m: number, n: number, k: number, bits: 2 | 4 | 8, groupSize: number, accuracyLevel: 0 | 4 }
+ *   | { family: 'dynamicInt8', m: number, n: number, k: number }} PackageJob
  */
 
 /** @typedef {{ oursUs: number, peer?: string, peerUs?: number, ratio?: number, busy?: string }} Measured */
@@ -38,7 +39,14 @@ export function loadPackage() {
  */
 export async function measureFromPackage(tersor, job, options) {
   tersor.setThreads(options.threads);
-  return job.family === 'call' ? measureCall(tersor, options) : measureMatMulNBits(tersor, job, options);
+  switch (job.family) {
+    case 'call':
+      return measureCall(tersor, options);
+    case 'matMulNBits':
+      return measureMatMulNBits(tersor, job, options);
+    case 'dynamicInt8':
+      return measureDynamicInt8(tersor, job, options);
+  }
 }
 
 /**
@@ -69,10 +77,9 @@ async function measureCall(tersor, { quick }) {
  * @param {Extract<PackageJob, { family: 'matMulNBits' }>} job
  * @param {{ threads: number, quick: boolean }} options
  */
-async function measureMatMulNBits(tersor, job, { threads, quick }) {
+async function measureMatMulNBits(tersor, job, options) {
   const { m, n, k, bits, groupSize } = job;
   const numbers = uniform(m * k, 1);
-  const x = tersor.tensor(numbers, [m, k]);
   const dense = tersor.tensor(uniform(n * k, 2), [n, k]);
   const weight = tersor.quantizeMatrix(dense, { bits, scheme: 'symmetric', granularity: 'group', groupSize });
   dense.dispose();
@@ -82,10 +89,47 @@ async function measureMatMulNBits(tersor, job, { threads, quick }) {
   // Ours are -127..127; theirs count from 128.
   if (bits === 8) for (let i = 0; i < codes.length; i++) codes[i] = /** @type {number} */ (codes[i]) ^ 128;
   const scales = new Float32Array(blob(tensors, 'scales'));
-  const peer = await matMulNBits(ort, { ...job, x: numbers, codes, scales }, threads);
+  const peer = await matMulNBits(ort, { ...job, x: numbers, codes, scales }, options.threads);
+  const x = tersor.tensor(numbers, [m, k]);
+  return measureProduct({ weight, x, peer, tolerance: job.accuracyLevel === 4 ? 0.1 : 1e-4 }, options);
+}
+
+/**
+ * @param {Tersor} tersor
+ * @param {Extract<PackageJob, { family: 'dynamicInt8' }>} job
+ * @param {{ threads: number, quick: boolean }} options
+ */
+async function measureDynamicInt8(tersor, job, options) {
+  const { m, n, k } = job;
+  const numbers = uniform(m * k, 1);
+  const dense = tersor.tensor(uniform(n * k, 2), [n, k]);
+  const scheme = /** @type {const} */ ({ bits: 8, scheme: 'symmetric', granularity: 'channel' });
+  const weight = tersor.quantizeMatrix(dense, scheme, 'dynamic');
+  dense.dispose();
+  const ort = await loadOnnxRuntime();
+  const { tensors } = weight.store();
+  const codes = new Int8Array(blob(tensors, 'codes'));
+  const scales = new Float32Array(blob(tensors, 'scales'));
+  const peer = await dynamicInt8(ort, { ...job, x: numbers, codes, scales }, options.threads);
+  // Theirs has one range for all rows.
+  return measureProduct({ weight, x: tersor.tensor(numbers, [m, k]), peer, tolerance: 0.02 }, options);
+}
+
+/**
+ * Takes over the operands and the peer.
+ *
+ * @param {object} product
+ * @param {import('../lib/index.js').Weight} product.weight
+ * @param {import('../lib/index.js').Tensor} product.x
+ * @param {import('./onnxruntime.mjs').Peer} product.peer
+ * @param {number} product.tolerance of the results' difference, relative to the largest
+ * @param {{ threads: number, quick: boolean }} options
+ * @returns {Promise<Measured>}
+ */
+async function measureProduct({ weight, x, peer, tolerance }, { threads, quick }) {
   try {
     const y = weight.matmul(x);
-    requireSame(/** @type {Float32Array} */ (y.toArray()), await peer.result(), job.accuracyLevel === 4 ? 0.1 : 1e-4);
+    requireSame(/** @type {Float32Array} */ (y.toArray()), await peer.result(), tolerance);
     y.dispose();
     const ours = sampler(async (calls) => {
       for (let i = 0; i < calls; i++) weight.matmul(x).dispose();

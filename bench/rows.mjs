@@ -32,6 +32,7 @@ export const ROWS = [
   ...gemmF32(),
   gram(),
   ...gemmInt8(),
+  ...gemmInt8Dynamic(),
   ...matMulNBits(),
   ...csr(),
   ...nm(),
@@ -95,6 +96,20 @@ function gemmInt8() {
       quick: n === 1024 && m <= 128,
       measure: 'ratio',
       target: m < 16 ? null : [0.97, 0.95],
+    })),
+  );
+}
+
+/** f32 activations, quantized row by row inside the product. @returns {Row[]} */
+function gemmInt8Dynamic() {
+  return LAYERS.flatMap(({ n, k }) =>
+    BATCHES.map((m) => ({
+      kernel: 'linear int8, dynamic',
+      shape: shapeOf(m, n, k),
+      job: { family: 'dynamicInt8', m, n, k },
+      quick: n === 1024 && m === 16,
+      measure: 'ratio',
+      target: [1.2, 1.15],
     })),
   );
 }

@@ -36,7 +36,10 @@ export function mlp(sizes: readonly number[]): Architecture {
     forward: (weights, [x]) =>
       layers.reduce(
         (hidden, { name }, i) =>
-          linearLayer(weights, name, hidden, { activation: i + 1 < layers.length ? 'relu' : null }),
+          linearLayer(weights, name, hidden, {
+            activation: i + 1 < layers.length ? 'relu' : null,
+            next: layers[i + 1]?.name,
+          }),
         only(x, 'mlp'),
       ),
     exampleInputs: (count) => [randomUniform([count, sizes[0] as number])],

@@ -102,7 +102,8 @@ function ncfMlpOf(embeddings: WeightSpec[], width: number, layers: readonly numb
       const p = embeddingLayer(weights, 'user_embedding', user);
       const q = embeddingLayer(weights, 'item_embedding', item);
       const top = hidden.reduce(
-        (x, { name }) => linearLayer(weights, name, x, { activation: 'relu' }),
+        (x, { name }, i) =>
+          linearLayer(weights, name, x, { activation: 'relu', next: hidden[i + 1]?.name ?? 'prediction' }),
         concatColumns(p, q),
       );
       return reshape(linearLayer(weights, 'prediction', top), [user.size]);

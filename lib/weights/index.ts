@@ -10,4 +10,4 @@ export type { QuantizationScheme, WeightRange } from './scheme';
 export { SemiStructured } from './semi-structured';
 export { Sparse } from './sparse';
 export { TrainableLowRank, TrainableMatrix } from './trainable';
-export type { LinearOperator, StoredWeight, TrainableWeight, Weight } from './weight';
+export type { LinearOperator, MatmulOptions, StoredWeight, TrainableWeight, Weight } from './weight';

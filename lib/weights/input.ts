@@ -19,6 +19,11 @@ export interface StaticInput {
  */
 export type InputQuantization = StaticInput | 'dynamic';
 
+/** Parameters that are fixed, if any are. */
+export function staticInput(input: InputQuantization | null | undefined): StaticInput | null {
+  return input === 'dynamic' ? null : (input ?? null);
+}
+
 /** What a weight's representation says of its inputs: ", int8 inputs". */
 export function describeInput(input: InputQuantization | null | undefined): string {
   if (!input) return '';

@@ -1,14 +1,15 @@
-import { epilogueArguments, type LinearOptions } from '../autograd';
+import { epilogueArguments } from '../autograd';
 import { native } from '../native';
 import { empty, full, keep, type Tensor, tensor, tidy } from '../tensor';
 import { type InputQuantization, InputQuantizer, type StaticInput } from './input';
 import type { PackedCsr } from './packed-csr';
 import { codeRange, type QuantizationScheme } from './scheme';
+import type { MatmulOptions } from './weight';
 
 /** A prepared x · Wᵀ. */
 export interface Product {
   /** f32 [n, in] → f32 [n, out], then bias, activation and residual. */
-  multiply(x: Tensor, options: LinearOptions): Tensor;
+  multiply(x: Tensor, options: MatmulOptions): Tensor;
   /** Frees the operands. */
   dispose(): void;
 }
@@ -28,10 +29,17 @@ export function denseIntegerProduct(weight: Tensor, input: InputQuantization, we
   const scales = vectorOf(weightScales);
   return {
     multiply(x, options) {
-      const y = empty([x.shape[0] ?? 0, shape[0]]);
+      const size = [x.shape[0] ?? 0, shape[0]];
       const operands = [packed.handle, ...shape, scales.handle, ...epilogueArguments(options)] as const;
-      if (input === 'dynamic') native.gemmInt8Dynamic(x.handle, ...operands, y.handle);
-      else native.gemmInt8(x.handle, input.scale, zeroPointOf(input, x), ...operands, 1, 0, y.handle);
+      if (input === 'dynamic') {
+        const y = empty(size);
+        native.gemmInt8Dynamic(x.handle, ...operands, y.handle);
+        return y;
+      }
+      const y = empty(size, options.reader ? 'u8' : 'f32');
+      const output = options.reader ?? { scale: 1, zeroPoint: 0 };
+      const inputCodes = [input.scale, zeroPointOf(input, x)] as const;
+      native.gemmInt8(x.handle, ...inputCodes, ...operands, output.scale, output.zeroPoint, y.handle);
       return y;
     },
     dispose() {
@@ -61,7 +69,8 @@ export function sparseIntegerProduct(
       const y = empty([x.shape[0] ?? 0, sums.length]);
       const { scale, zeroPoint } = quantizer;
       const epilogue = [scale, zeroPoint, scales.handle, rowSums.handle, ...epilogueArguments(options)] as const;
-      native.csrGemmInt8(quantizer.quantize(x).handle, ...csr.arguments(), ...epilogue, y.handle);
+      const codes = x.dtype === 'u8' ? x : quantizer.quantize(x);
+      native.csrGemmInt8(codes.handle, ...csr.arguments(), ...epilogue, y.handle);
       return y;
     },
     dispose() {

@@ -1,12 +1,13 @@
-import { type Bags, type LinearOptions, matmul } from '../autograd';
+import { type Bags, matmul } from '../autograd';
 import { TersorError } from '../errors';
 import { type Tensor, tidy } from '../tensor';
 import { bagOfFactors } from './bag';
 import type { BlobReader } from './blob';
 import type { Descriptor, LowRankDescriptor } from './descriptor';
+import type { StaticInput } from './input';
 import { served } from './served';
 import { TrainableLowRank } from './trainable';
-import { assertMatrix, type StoredWeight, type Weight } from './weight';
+import { assertMatrix, type MatmulOptions, type StoredWeight, type Weight } from './weight';
 
 /** W [m, n] ≈ left [m, r] · right [r, n]; each factor is a dense, quantized or sparse weight. */
 export class LowRank implements Weight {
@@ -46,8 +47,12 @@ export class LowRank implements Weight {
     return `rank ${this.right.shape[0]} (${this.left.representation})`;
   }
 
-  matmul(x: Tensor, options?: LinearOptions): Tensor {
-    return served([x], () => this.left.matmul(this.right.matmul(x), options));
+  get input(): StaticInput | null {
+    return this.right.input ?? null;
+  }
+
+  matmul(x: Tensor, options?: MatmulOptions): Tensor {
+    return served([x], () => this.left.matmul(this.right.matmul(x, { reader: this.left.input ?? null }), options));
   }
 
   gather(ids: Tensor): Tensor {

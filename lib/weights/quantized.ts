@@ -1,10 +1,10 @@
-import { type Bags, type LinearOptions, linear } from '../autograd';
+import { type Bags, linear } from '../autograd';
 import { native } from '../native';
 import { type Affine, affineArguments, empty, full, keep, type Tensor, tensor, tidy } from '../tensor';
 import { bagOfGathered, type FusedRows, fuseRows } from './bag';
 import { type BlobReader, corrupt, readArray, readScales, readTensor, toBlob } from './blob';
 import type { QuantizedDescriptor } from './descriptor';
-import { describeInput, type InputQuantization } from './input';
+import { describeInput, type InputQuantization, type StaticInput, staticInput } from './input';
 import { denseIntegerProduct, integersOf, type Product } from './integer';
 import { packedProduct, readsCodes } from './packed';
 import {
@@ -20,7 +20,7 @@ import {
 } from './scheme';
 import { served } from './served';
 import { TrainableMatrix } from './trainable';
-import { type StoredWeight, storedBytes, type Weight } from './weight';
+import { type MatmulOptions, type StoredWeight, storedBytes, type Weight } from './weight';
 
 /** What a {@link Quantized} weight is made of; it takes over every tensor. */
 export interface QuantizedParts {
@@ -61,7 +61,11 @@ export class Quantized implements Weight {
     return `${describeScheme(this.parts.scheme)}${describeInput(this.parts.input)}`;
   }
 
-  matmul(x: Tensor, options: LinearOptions = {}): Tensor {
+  get input(): StaticInput | null {
+    return staticInput(this.parts.input);
+  }
+
+  matmul(x: Tensor, options: MatmulOptions = {}): Tensor {
     return served([x], () => {
       const product = this.integer ?? this.codesProduct();
       return product === null ? linear(x, this.dense(), options) : product.multiply(x, options);

@@ -1,4 +1,4 @@
-import { type Bags, epilogueArguments, type LinearOptions } from '../autograd';
+import { type Bags, epilogueArguments } from '../autograd';
 import { TersorError } from '../errors';
 import { native } from '../native';
 import { type Affine, affineArguments, empty, keep, type Tensor, tensor, tidy } from '../tensor';
@@ -7,7 +7,7 @@ import { packBits, unpackBits } from './bit-stream';
 import { assertFinite, type BlobReader, bytesBlob, readArray, readScales, toBlob } from './blob';
 import { type Csr, compressRows, denseRows, nonzerosOf, positionsOf, scaleValues, sumRows } from './csr';
 import type { SparseDescriptor } from './descriptor';
-import { describeInput, type InputQuantization } from './input';
+import { describeInput, type InputQuantization, type StaticInput, staticInput } from './input';
 import { denseIntegerProduct, integersOf, type Product, sparseIntegerProduct } from './integer';
 import { PackedCsr } from './packed-csr';
 import { decodePositions, encodePositions } from './relative-index';
@@ -23,7 +23,7 @@ import {
 } from './scheme';
 import { served } from './served';
 import { TrainableMatrix } from './trainable';
-import { assertMatrix, type StoredWeight, storedBytes, type Weight } from './weight';
+import { assertMatrix, type MatmulOptions, type StoredWeight, storedBytes, type Weight } from './weight';
 
 /**
  * Share of nonzeros up to which the integer product reads them alone, when its inputs have fixed parameters. Otherwise, it runs the dense integer kernel on an int8 matrix of its own,
@@ -104,7 +104,11 @@ export class Sparse implements Weight {
     return `${values}, ${zeros.toFixed(1)} % sparse${describeInput(this.quantization?.input)}`;
   }
 
-  matmul(x: Tensor, options: LinearOptions = {}): Tensor {
+  get input(): StaticInput | null {
+    return staticInput(this.quantization?.input);
+  }
+
+  matmul(x: Tensor, options: MatmulOptions = {}): Tensor {
     return served([x], () => this.product.multiply(x, options));
   }
 

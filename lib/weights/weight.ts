@@ -3,13 +3,25 @@ import { TersorError } from '../errors';
 import type { TensorEntry } from '../formats/safetensors';
 import type { Tensor } from '../tensor';
 import type { Descriptor } from './descriptor';
+import type { StaticInput } from './input';
 import type { TrainableMatrix } from './trainable';
+
+/** What a served product may do beside a linear map. */
+export interface MatmulOptions extends LinearOptions {
+  /**
+   * Fixed quantization of whoever reads the result: a weight that multiplies integers then returns u8 codes of it, which it makes while the
+   * result is in cache. Every other weight ignores it and returns f32.
+   */
+  readonly reader?: StaticInput | null;
+}
 
 /** What a layer needs of a weight W [out, in], whether it is being trained or served. */
 export interface LinearOperator {
   readonly shape: readonly number[];
   /** y = activation(x · Wᵀ + bias) + residual: f32 [n, in] → f32 [n, out]. */
-  matmul(x: Tensor, options?: LinearOptions): Tensor;
+  matmul(x: Tensor, options?: MatmulOptions): Tensor;
+  /** Fixed quantization of the inputs, when `matmul` takes u8 codes of it as well as f32. */
+  readonly input?: StaticInput | null;
   /** Rows of W: i32 [n] → f32 [n, in]. */
   gather(ids: Tensor): Tensor;
   /** Sum, mean or maximum of rows of W for each bag of ids: f32 [bags, in]. */

@@ -1,13 +1,16 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
+import { initialize, Model, mlp } from '../../lib/models';
 import { philox } from '../../lib/random';
 import { full, type Tensor, tensor, tidy } from '../../lib/tensor';
 import {
+  Dense,
   type ObserverOptions,
   type QuantizationScheme,
   quantizeMatrix,
   Sparse,
   TrainableMatrix,
+  type Weight,
 } from '../../lib/weights';
 import { InputObserver, InputQuantizer, inputQuantizationFor } from '../../lib/weights/input';
 import { expectClose, expectSameBits } from '../support/close';
@@ -221,6 +224,83 @@ describe('inputs that are codes already', () => {
       const signed = Int8Array.from(codes, (code) => code - 128);
       expectSameBits(weight.matmul(tensor(signed, [1, 5])), weight.matmul(x), 'codes i8');
       weight.dispose();
+    });
+  });
+});
+
+describe('results that are codes for their reader', () => {
+  const reader = { scale: 0.125, zeroPoint: 30 };
+  const x = () =>
+    tensor([
+      [-1, 2, 0.5, 0, 3.25],
+      [40, -3, 9.7, 0.1, -60],
+    ]);
+
+  it('are those of the rounded result, where a weight multiplies integers; others ignore the reader', () => {
+    tidy(() => {
+      const input = { scale: 0.25, zeroPoint: 100 };
+      const w = tensor(
+        Float32Array.from({ length: 15 }, (_, i) => ((i * 7) % 11) - 5),
+        [3, 5],
+      );
+      const options = { bias: tensor([1, -2, 0.3]), activation: 'relu' as const };
+      const dense = [quantizeMatrix(w, INT8, input), Sparse.from(w, INT8, input)];
+      for (const weight of dense) {
+        const y = weight.matmul(x(), { ...options, reader });
+        expect(y.dtype).to.equal('u8');
+        const expected = Array.from(weight.matmul(x(), options).toArray() as Float32Array, (value) =>
+          inputCode(value, reader),
+        );
+        expect([...(y.toArray() as Uint8Array)]).to.deep.equal(expected);
+      }
+      const others = [quantizeMatrix(w, INT8), quantizeMatrix(w, INT8, 'dynamic')];
+      for (const weight of others) {
+        expectSameBits(weight.matmul(x(), { ...options, reader }), weight.matmul(x(), options), weight.representation);
+      }
+      for (const weight of [...dense, ...others]) weight.dispose();
+    });
+  });
+
+  it('are read by sparse weights of few nonzeros too', () => {
+    tidy(() => {
+      const values = new Float32Array(200);
+      values[7] = 1.5;
+      values[130] = -2;
+      const weight = Sparse.from(tensor(values, [2, 100]), INT8, reader);
+      const wide = tensor(
+        Float32Array.from({ length: 300 }, (_, i) => (i % 40) / 4 - 3),
+        [3, 100],
+      );
+      const codes = Uint8Array.from(wide.toArray() as Float32Array, (value) => inputCode(value, reader));
+      expectSameBits(weight.matmul(tensor(codes, [3, 100])), weight.matmul(wide), 'codes');
+      expect(weight.input).to.deep.equal(reader);
+      weight.dispose();
+    });
+  });
+
+  it('pass through the layers of a model unchanged: the same bits as layer by layer', () => {
+    tidy(() => {
+      const architecture = mlp([5, 8, 6, 3]);
+      const model = initialize(architecture, { seed: 3 });
+      const compressed = new Model(
+        architecture,
+        new Map(
+          [...model.weights].map(([name, weight]) => [
+            name,
+            name.endsWith('.weight')
+              ? quantizeMatrix(weight.dense(), INT8, { scale: 0.03125, zeroPoint: 128 })
+              : new Dense(weight.dense().clone()),
+          ]),
+        ),
+      );
+      let hidden = x();
+      for (const layer of ['layers.0', 'layers.1', 'layers.2']) {
+        const bias = compressed.weights.get(`${layer}.bias`)?.dense() ?? null;
+        const activation = layer === 'layers.2' ? null : ('relu' as const);
+        hidden = (compressed.weights.get(`${layer}.weight`) as Weight).matmul(hidden, { bias, activation });
+      }
+      expectSameBits(compressed.forward(x()), hidden, 'model');
+      for (const each of [model, compressed]) each.dispose();
     });
   });
 });

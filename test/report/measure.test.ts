@@ -116,7 +116,7 @@ describe('measureModel', () => {
     const wide = (weight: Weight) =>
       new Model(
         mlp([100, 100]),
-        new Map([
+        new Map<string, Weight>([
           ['layers.0.weight', weight],
           ['layers.0.bias', new Dense(full([100], 0))],
         ]),

@@ -41,6 +41,12 @@ export const enum Activation {
   tanh = 5,
   sigmoid = 6,
 }
+/** Order of `tersor_input_precision`. */
+export const enum InputPrecision {
+  f32 = 0,
+  int16 = 1,
+  int8 = 2,
+}
 /** Order of `tersor_binary_op`. */
 export const enum Binary {
   add = 0,
@@ -171,7 +177,7 @@ export interface NativeOperations {
     ...rest: [...Int8Weight, ...Epilogue, outputScale: number, outputZeroPoint: number, y: T]
   ): void;
   gemmInt8Dynamic(x: T, ...rest: [...Int8Weight, ...Epilogue, y: T]): void;
-  gemmQuantized(x: T, ...rest: [...PackedWeight, ...Epilogue, y: T]): void;
+  gemmQuantized(x: T, precision: InputPrecision, ...rest: [...PackedWeight, ...Epilogue, y: T]): void;
   csrPackedBytes(...args: [...Csr, bytes: T]): void;
   packCsr(...args: [...Csr, packed: T]): void;
   csrGemm(x: T, ...rest: [...PackedCsr, ...Epilogue, y: T]): void;

@@ -13,6 +13,7 @@ const std::map<std::string, Benchmark (*)(const Parameters&)> kFamilies = {
     {"gemm_int8", gemm_int8},
     {"gemm_int8_static", gemm_int8_static},
     {"gemm_int8_dynamic", gemm_int8_dynamic},
+    {"gemm_quantized", gemm_quantized},
     {"csr_f32", csr_f32},
     {"csr_int8", csr_int8},
     {"svd_f32", svd_f32},

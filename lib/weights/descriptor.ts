@@ -35,6 +35,7 @@ const quantized = z.strictObject({
   shape: matrixShape,
   scheme: schemeSchema,
   input: input.optional(),
+  inputPrecision: z.enum(['int8', 'int16']).optional(),
 });
 
 const sparse = z.strictObject({

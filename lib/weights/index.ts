@@ -1,7 +1,13 @@
 export { BlockSparse } from './block-sparse';
 export { Dense } from './dense';
 export { type Descriptor, descriptorSchema } from './descriptor';
-export { DEFAULT_OBSERVER, type InputQuantization, type ObserverOptions, type StaticInput } from './input';
+export {
+  DEFAULT_OBSERVER,
+  type InputPrecision,
+  type InputQuantization,
+  type ObserverOptions,
+  type StaticInput,
+} from './input';
 export { LowRank } from './low-rank';
 export type { BlockPattern, SparsityPattern } from './pattern';
 export { Quantized, quantizeMatrix } from './quantized';

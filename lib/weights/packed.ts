@@ -1,8 +1,11 @@
 import { epilogueArguments } from '../autograd';
-import { native } from '../native';
+import { InputPrecision, native } from '../native';
 import { type Affine, affineArguments, empty, keep, type Tensor } from '../tensor';
 import { bitsOf } from '../tensor/dtype';
+import type { InputPrecision as Rounding } from './input';
 import type { Product } from './integer';
+
+const PRECISIONS = { int8: InputPrecision.int8, int16: InputPrecision.int16 } as const;
 
 /** Fewer columns than this are dequantized as fast as they are laid out. */
 const FEWEST_COLUMNS = 32;
@@ -20,12 +23,14 @@ export function readsCodes(columns: number, groupSize: number): boolean {
 }
 
 /**
- * Multiplies in f32 by codes, which are copied once into the order in which the device's kernels read them.
+ * Multiplies by codes, which are copied once into the order in which the device's kernels read them.
  *
+ * @param rounding of inputs; null for products as accurate as those in f32
  * @param codes i8, u8 or u1..u4 [rows, columns]; stay the caller's, as the affine does
  * @throws ERR_TERSOR_OUT_OF_RANGE for a zero point that is no code; ERR_TERSOR_INVALID_ARGUMENT for a scale that is not finite and > 0
  */
-export function packedProduct(codes: Tensor, affine: Affine): Product {
+export function packedProduct(codes: Tensor, affine: Affine, rounding: Rounding | null): Product {
+  const precision = rounding === null ? InputPrecision.f32 : PRECISIONS[rounding];
   const [rows, columns] = codes.shape as readonly [number, number];
   const layout = [rows, columns, bitsOf(codes.dtype), affine.groupSize, affine.biases !== null] as const;
   const packed = empty([native.quantizedBytes(...layout, codes.device)], 'u8', codes.device);
@@ -34,7 +39,7 @@ export function packedProduct(codes: Tensor, affine: Affine): Product {
   return {
     multiply(x, options) {
       const y = empty([x.shape[0] ?? 0, rows]);
-      native.gemmQuantized(x.handle, packed.handle, ...layout, ...epilogueArguments(options), y.handle);
+      native.gemmQuantized(x.handle, precision, packed.handle, ...layout, ...epilogueArguments(options), y.handle);
       return y;
     },
     dispose() {

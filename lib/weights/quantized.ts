@@ -1,10 +1,11 @@
 import { type Bags, linear } from '../autograd';
+import { TersorError } from '../errors';
 import { native } from '../native';
 import { type Affine, affineArguments, empty, full, keep, type Tensor, tensor, tidy } from '../tensor';
 import { bagOfGathered, type FusedRows, fuseRows } from './bag';
 import { type BlobReader, corrupt, readArray, readScales, readTensor, toBlob } from './blob';
 import type { QuantizedDescriptor } from './descriptor';
-import { describeInput, type InputQuantization, type StaticInput, staticInput } from './input';
+import { describeInput, type InputPrecision, type InputQuantization, type StaticInput, staticInput } from './input';
 import { denseIntegerProduct, integersOf, type Product } from './integer';
 import { packedProduct, readsCodes } from './packed';
 import {
@@ -33,6 +34,8 @@ export interface QuantizedParts {
    * or i8 that are 128 less.
    */
   readonly input?: InputQuantization | null;
+  /** How far a product in f32 may round its input; by default no more than f32 does. Not beside `input`. */
+  readonly inputPrecision?: InputPrecision | null;
 }
 
 /** Integer codes with scales and zero points, 1 to 8 bits. */
@@ -45,8 +48,16 @@ export class Quantized implements Weight {
   /** Made by the first bag. */
   private fused: FusedRows | null = null;
 
-  /** @throws ERR_TERSOR_UNSUPPORTED for quantized inputs with a scheme that the integer kernels do not take */
+  /**
+   * @throws ERR_TERSOR_UNSUPPORTED for quantized inputs with a scheme that the integer kernels do not take, or beside a precision of inputs
+   */
   constructor(parts: QuantizedParts) {
+    if (parts.input && parts.inputPrecision) {
+      throw new TersorError(
+        'ERR_TERSOR_UNSUPPORTED',
+        `expected quantized inputs or a precision of inputs, got both (${parts.inputPrecision})`,
+      );
+    }
     if (parts.input) assertIntegerProduct(parts.scheme, parts.codes.shape);
     this.parts = parts;
     this.integer = parts.input ? integerProduct(parts, parts.input) : null;
@@ -58,7 +69,9 @@ export class Quantized implements Weight {
   }
 
   get representation(): string {
-    return `${describeScheme(this.parts.scheme)}${describeInput(this.parts.input)}`;
+    const { scheme, input, inputPrecision } = this.parts;
+    const rounded = inputPrecision ? `, inputs rounded to ${inputPrecision}` : '';
+    return `${describeScheme(scheme)}${describeInput(input)}${rounded}`;
   }
 
   get input(): StaticInput | null {
@@ -107,12 +120,13 @@ export class Quantized implements Weight {
   }
 
   trainable(): TrainableMatrix {
-    const { scheme, input } = this.parts;
-    return new TrainableMatrix({ latent: this.dense(), scheme, input: input ?? null });
+    const { scheme, input, inputPrecision } = this.parts;
+    const latent = this.dense();
+    return new TrainableMatrix({ latent, scheme, input: input ?? null, inputPrecision: inputPrecision ?? null });
   }
 
   store(): StoredWeight {
-    const { scheme, codes, affine, input } = this.parts;
+    const { scheme, codes, affine, input, inputPrecision } = this.parts;
     const tensors = new Map([
       ['codes', toBlob(codes)],
       ['scales', toBlob(affine.scales)],
@@ -124,6 +138,7 @@ export class Quantized implements Weight {
     }
     const descriptor: QuantizedDescriptor = { kind: 'quantized', shape: [...this.shape], scheme };
     if (input) descriptor.input = input;
+    if (inputPrecision) descriptor.inputPrecision = inputPrecision;
     return { tensors, descriptor };
   }
 
@@ -135,7 +150,7 @@ export class Quantized implements Weight {
   }
 
   /** @throws ERR_TERSOR_CORRUPT_FILE when the blobs do not fit the descriptor */
-  static restore(reader: BlobReader, { scheme, shape, input }: QuantizedDescriptor): Quantized {
+  static restore(reader: BlobReader, { scheme, shape, input, inputPrecision }: QuantizedDescriptor): Quantized {
     const { dtype, min, max } = codeRange(scheme);
     const parameters = parameterShape(scheme, ...shape);
     const scales = readScales(reader, parameters);
@@ -147,14 +162,38 @@ export class Quantized implements Weight {
       codeMax: max,
       groupSize: groupSizeOf(scheme, shape[1]),
     };
-    return new Quantized({ scheme, codes: readTensor(reader, 'codes', dtype, shape), affine, input: input ?? null });
+    const codes = readTensor(reader, 'codes', dtype, shape);
+    return new Quantized({ scheme, codes, affine, input: input ?? null, inputPrecision: inputPrecision ?? null });
+  }
+
+  /**
+   * A copy with the same codes whose products may round their input so far.
+   *
+   * @param inputPrecision null: no more than f32 does
+   * @throws ERR_TERSOR_UNSUPPORTED for a weight with quantized inputs
+   * @example
+   * const w = tersor.full([64, 256], 0.5)
+   * const accurate = tersor.quantizeMatrix(w, { bits: 4, scheme: 'symmetric', granularity: 'group', groupSize: 128 })
+   * const fast = accurate.withInputPrecision('int8')
+   * console.log(fast.representation) // int4 in groups of 128, inputs rounded to int8
+   */
+  withInputPrecision(inputPrecision: InputPrecision | null): Quantized {
+    const { codes, affine } = this.parts;
+    return tidy(() => {
+      const copies = {
+        scales: affine.scales.clone(),
+        zeroPoints: affine.zeroPoints?.clone() ?? null,
+        biases: affine.biases?.clone() ?? null,
+      };
+      return new Quantized({ ...this.parts, codes: codes.clone(), affine: { ...affine, ...copies }, inputPrecision });
+    });
   }
 
   /** Null when the codes have to be dequantized for a product. */
   private codesProduct(): Product | null {
     const { codes, affine } = this.parts;
     if (!readsCodes(this.shape[1], affine.groupSize)) return null;
-    this.packed ??= packedProduct(codes, affine);
+    this.packed ??= packedProduct(codes, affine, this.parts.inputPrecision ?? null);
     return this.packed;
   }
 }

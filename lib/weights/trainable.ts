@@ -17,6 +17,7 @@ import { Dense } from './dense';
 import {
   DynamicRounding,
   InputObserver,
+  type InputPrecision,
   type InputQuantization,
   type InputRounding,
   inputRounding,
@@ -38,6 +39,8 @@ export interface TrainableMatrixParts {
   readonly pattern?: SparsityPattern | BlockPattern | null;
   readonly scheme?: QuantizationScheme | null;
   readonly input?: InputQuantization | null;
+  /** Of the packed weight, when it is a quantized one; training sees inputs as they are. */
+  readonly inputPrecision?: InputPrecision | null;
 }
 
 /**
@@ -54,14 +57,17 @@ export class TrainableMatrix implements TrainableWeight {
   private pattern: SparsityPattern | BlockPattern | null;
   private scheme: QuantizationScheme | null;
   private observer: InputRounding | null;
+  private readonly inputPrecision: InputPrecision | null;
 
-  constructor({ latent, mask = null, pattern = null, scheme = null, input = null }: TrainableMatrixParts) {
+  constructor(parts: TrainableMatrixParts) {
+    const { latent, mask = null, pattern = null, scheme = null, input = null, inputPrecision = null } = parts;
     assertPackable(latent.shape, { masked: mask !== null, scheme, inputs: input !== null });
     this.latent = keep(latent);
     this.mask = mask === null ? null : keep(mask);
     this.pattern = pattern;
     this.scheme = scheme;
     this.observer = input === null ? null : inputRounding(input);
+    this.inputPrecision = inputPrecision;
   }
 
   get shape(): readonly number[] {
@@ -172,7 +178,13 @@ export class TrainableMatrix implements TrainableWeight {
       }
       return Sparse.from(this.latent, this.scheme, input);
     }
-    if (this.scheme !== null) return quantizeMatrix(this.latent, this.scheme, input);
+    if (this.scheme !== null) {
+      const packed = quantizeMatrix(this.latent, this.scheme, input);
+      if (input !== null || this.inputPrecision === null) return packed;
+      const rounding = packed.withInputPrecision(this.inputPrecision);
+      packed.dispose();
+      return rounding;
+    }
     return new Dense(this.latent.clone());
   }
 

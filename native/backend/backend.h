@@ -245,6 +245,15 @@ typedef struct tersor_search_index {
   int32_t distances;  // 1 when it was packed for distances
 } tersor_search_index;
 
+// How far gemm_quantized may round x: to 2^-24, 2^-15.99 or 2^-8 (half a step) of the largest magnitude among the columns
+// of its row that share a scale. Those are the columns of a group, when it has 128 or more (at most 256 at a time), else
+// of as many groups as fit in 256 columns. A device may round less.
+typedef enum tersor_input_precision {
+  TERSOR_INPUT_F32 = 0,
+  TERSOR_INPUT_INT16 = 1,
+  TERSOR_INPUT_INT8 = 2
+} tersor_input_precision;
+
 typedef struct tersor_adam_options {
   float learning_rate, beta1, beta2, epsilon;
   float weight_decay;       // added to the gradient (L2) unless decoupled
@@ -314,11 +323,10 @@ typedef struct tersor_backend {
   // Lays out codes i8, u8 or bit-packed [rows, cols] for gemm_quantized. Zero points must be codes of the type.
   tersor_status (*pack_quantized)(tersor_context*, const tersor_tensor* codes, const tersor_affine*,
                                   const tersor_tensor* packed);
-  // y[M,N] = epilogue(x[M,K] * w^T), f32. Beside the rounding of an f32 product with the dequantized weight, x may be
-  // rounded to 2^-23 of the largest magnitude among the (at most 256) columns of its row that share a block. NaN and
-  // infinity in a row of x give what f32 arithmetic gives, and do not touch other rows.
-  tersor_status (*gemm_quantized)(tersor_context*, const tersor_tensor* x, const tersor_quantized* w,
-                                  const tersor_epilogue*, const tersor_tensor* y);
+  // y[M,N] = epilogue(x[M,K] * w^T), f32, with the rounding of an f32 product with the dequantized weight beside that of
+  // x. NaN and infinity in a row of x give what f32 arithmetic gives, and do not touch other rows.
+  tersor_status (*gemm_quantized)(tersor_context*, const tersor_tensor* x, tersor_input_precision,
+                                  const tersor_quantized* w, const tersor_epilogue*, const tersor_tensor* y);
 
   // --- sparse products
   // ------------------------------------------------------------------------------------------------ Rows of at most

@@ -318,15 +318,18 @@ tersor_quantized read_quantized(Arguments& in) {
 
 auto gemm_quantized(Arguments& in) {
   const Operand x = in.input("x", kF32, 2);
+  const auto precision =
+      static_cast<tersor_input_precision>(in.integer("precision", TERSOR_INPUT_F32, TERSOR_INPUT_INT8));
   const tersor_quantized w = read_quantized(in);
   in.expect_shape(x, {kAny, w.cols});
   const Epilogue epilogue = read_epilogue(in, x.dim(0), w.rows);
   const Operand y = in.output("y", kF32);
   in.expect_shape(y, {x.dim(0), w.rows}, {x});
-  return [w, epilogue, x = x.tensor(), y = y.tensor()](const tersor_backend& backend, tersor_context* context) {
-    const tersor_epilogue view = epilogue.view();
-    return backend.gemm_quantized(context, &x, &w, &view, &y);
-  };
+  return
+      [w, precision, epilogue, x = x.tensor(), y = y.tensor()](const tersor_backend& backend, tersor_context* context) {
+        const tersor_epilogue view = epilogue.view();
+        return backend.gemm_quantized(context, &x, precision, &w, &view, &y);
+      };
 }
 
 auto svd(Arguments& in) {
@@ -377,7 +380,7 @@ constexpr Operation kOperations[] = {
     operation<pack_csr>("packCsr", 5),
     operation<csr_gemm>("csrGemm", 8),
     operation<csr_gemm_int8>("csrGemmInt8", 12),
-    operation<gemm_quantized>("gemmQuantized", 11),
+    operation<gemm_quantized>("gemmQuantized", 12),
     operation<nm_gemm>("nmGemm", 10),
     operation<block_gemm>("blockGemm", 12),
     operation<unpack_nm>("unpackNm", 7),

@@ -32,8 +32,8 @@ tersor_status gemm_int8_dynamic(tersor_context*, const tersor_tensor* x, const t
 int64_t quantized_bytes(int64_t rows, int64_t cols, int32_t bits, int64_t group_size, int32_t has_offsets);
 tersor_status pack_quantized(tersor_context*, const tersor_tensor* codes, const tersor_affine*,
                              const tersor_tensor* packed);
-tersor_status gemm_quantized(tersor_context*, const tersor_tensor* x, const tersor_quantized* w, const tersor_epilogue*,
-                             const tersor_tensor* y);
+tersor_status gemm_quantized(tersor_context*, const tersor_tensor* x, tersor_input_precision, const tersor_quantized* w,
+                             const tersor_epilogue*, const tersor_tensor* y);
 tersor_status csr_packed_bytes(tersor_context*, const tersor_csr* w, const tersor_tensor* bytes);
 tersor_status pack_csr(tersor_context*, const tersor_csr* w, const tersor_tensor* packed);
 tersor_status csr_gemm(tersor_context*, const tersor_tensor* x, const tersor_packed_csr* w, const tersor_epilogue*,

@@ -19,13 +19,22 @@ std::string name_of_zero(Zero zero) {
   return zero == Zero::none ? "no zero points" : zero == Zero::points ? "zero points" : "biases";
 }
 
+const tersor_input_precision kPrecisions[] = {TERSOR_INPUT_F32, TERSOR_INPUT_INT16, TERSOR_INPUT_INT8};
+
+// Half a step of x, as a share of the largest magnitude of its span. In f32, with what the scales' roundings add.
+double rounding_of(tersor_input_precision precision) {
+  const double half_steps[] = {4 * kEpsilon, 0.5001 / 32639, 0.5001 / 127};
+  return half_steps[precision];
+}
+
 // A quantized weight with parameters of its own for every group, and inputs.
 struct Problem {
   int64_t m, n, k, group;
   tersor_dtype dtype;
   Zero zero;
-  bool shared, has_bias = true, relu = false;
-  std::vector<float> x, scales, biases, bias;
+  bool shared, has_bias = true, has_residual = false, relu = false;
+  tersor_input_precision precision = TERSOR_INPUT_F32;
+  std::vector<float> x, scales, biases, bias, residual;
   std::vector<int32_t> zero_points;
   std::vector<uint8_t> codes;  // as stored
 
@@ -38,6 +47,7 @@ struct Problem {
     zero_points = Random(4).integers<int32_t>(parameters, low(), low() + (1 << bits_of(dtype)) - 1);
     codes = Random(5).integers<uint8_t>(n * row_bytes(dtype, k), 0, 255);
     bias = Random(6).uniforms<float>(n, -1, 1);
+    residual = Random(7).uniforms<float>(m * n, -1, 1);
   }
 
   int64_t groups() const { return (k + group - 1) / group; }
@@ -93,44 +103,64 @@ struct Problem {
     const Typed<uint8_t> data({static_cast<int64_t>(bytes.size())}, bytes);
     const tersor_quantized w = {
         *static_cast<const tersor_tensor*>(data), n, k, bits_of(dtype), group, zero == Zero::biases};
-    const F32 input({m, k}, x), y({m, n}), offset({n}, bias);
+    const F32 input({m, k}, x), y({m, n}), offset({n}, bias), added({m, n}, residual);
     Context context;
     const tersor_epilogue epilogue = {has_bias ? static_cast<const tersor_tensor*>(offset) : nullptr,
-                                      relu ? TERSOR_RELU : TERSOR_IDENTITY, nullptr};
-    CHECK(gemm_quantized_with(kernel, &context, input, &w, &epilogue, y) == TERSOR_OK);
+                                      relu ? TERSOR_RELU : TERSOR_IDENTITY,
+                                      has_residual ? static_cast<const tersor_tensor*>(added) : nullptr};
+    CHECK(gemm_quantized_with(kernel, &context, input, precision, &w, &epilogue, y) == TERSOR_OK);
     return y.values();
   }
 
+  struct Expected {
+    std::vector<double> values, tolerance;
+  };
+
   // In float64, with what roundings may add up to: one of every weight and product, of every sum, and of x against the
-  // largest magnitude of its block; where codes count from a bias, the parts of the weight are larger than it.
-  void check(const std::string& what, QuantizedKernel* kernel) const {
-    std::vector<double> expected, tolerance;
-    for (int64_t i = 0; i < m; ++i) {
-      for (int64_t j = 0; j < n; ++j) {
-        double sum = has_bias ? double{bias[static_cast<size_t>(j)]} : 0.0, size = std::abs(sum), blocks = 0;
-        for (int64_t p = 0; p < k; ++p) {
-          const double input = x[static_cast<size_t>(i * k + p)], w = weight(j, p);
-          double part = std::abs(w);
-          if (zero == Zero::biases) {
-            const auto at = static_cast<size_t>((shared ? 0 : j * groups()) + p / group);
-            part += 2 * std::abs(double{biases[at]}) + double{scales[at]} * (1 << bits_of(dtype));
-          }
-          sum += input * w;
-          size += std::abs(input) * part;
-          blocks += largest_of_block(i, p) * part;
-        }
-        expected.push_back(relu ? std::max(sum, 0.0) : sum);
-        // Below the normal numbers, roundings have a size of their own.
-        tolerance.push_back(kEpsilon * (static_cast<double>(k + 4) * size + 4 * blocks) +
-                            static_cast<double>(k + 4) * 0x1p-149);
+  // largest magnitude of its span; where codes count from a bias, the parts of the weight are larger than it.
+  Expected expected() const {
+    std::vector<double> weights, parts, largest;
+    for (int64_t j = 0; j < n; ++j) {
+      for (int64_t p = 0; p < k; ++p) {
+        weights.push_back(weight(j, p));
+        parts.push_back(std::abs(weights.back()));
+        if (zero != Zero::biases) continue;
+        const auto at = static_cast<size_t>((shared ? 0 : j * groups()) + p / group);
+        parts.back() += 2 * std::abs(double{biases[at]}) + double{scales[at]} * (1 << bits_of(dtype));
       }
     }
-    check_close(what + description(), run(kernel), expected, tolerance);
+    for (int64_t i = 0; i < m; ++i) {
+      for (int64_t p = 0; p < k; ++p) largest.push_back(largest_of_span(i, p));
+    }
+    Expected result;
+    for (int64_t i = 0; i < m; ++i) {
+      for (int64_t j = 0; j < n; ++j) {
+        double sum = has_bias ? double{bias[static_cast<size_t>(j)]} : 0.0, size = std::abs(sum), spans = 0;
+        for (int64_t p = 0; p < k; ++p) {
+          const auto at = static_cast<size_t>(j * k + p);
+          const double input = x[static_cast<size_t>(i * k + p)];
+          sum += input * weights[at];
+          size += std::abs(input) * parts[at];
+          spans += largest[static_cast<size_t>(i * k + p)] * parts[at];
+        }
+        const double added = has_residual ? double{residual[static_cast<size_t>(i * n + j)]} : 0.0;
+        result.values.push_back((relu ? std::max(sum, 0.0) : sum) + added);
+        // Below the normal numbers, roundings have a size of their own.
+        result.tolerance.push_back(kEpsilon * (static_cast<double>(k + 4) * size + 2 * std::abs(added)) +
+                                   rounding_of(precision) * spans + static_cast<double>(k + 4) * 0x1p-149);
+      }
+    }
+    return result;
   }
 
-  double largest_of_block(int64_t row, int64_t column) const {
-    const int64_t start = column / group * group, first = start + (column - start) / 256 * 256;
-    const int64_t end = std::min({k, start + group, first + 256});
+  double largest_of_span(int64_t row, int64_t column) const {
+    int64_t start = column / group * group, first = start + (column - start) / 256 * 256;
+    int64_t end = std::min({k, start + group, first + 256});
+    if (group < 128) {
+      const int64_t together = 256 / ((group + 15) / 16 * 16) * group;
+      first = column / together * together;
+      end = std::min(k, first + together);
+    }
     double largest = 0;
     for (int64_t p = first; p < end; ++p) {
       largest = std::max(largest, std::abs(double{x[static_cast<size_t>(row * k + p)]}));
@@ -140,13 +170,16 @@ struct Problem {
 
   std::string description() const {
     return " " + std::to_string(m) + " x " + std::to_string(n) + " x " + std::to_string(k) + ", " +
-           tersor::name_of(dtype) + " in groups of " + std::to_string(group) + ", " + name_of_zero(zero);
+           tersor::name_of(dtype) + " in groups of " + std::to_string(group) + ", " + name_of_zero(zero) +
+           ", precision " + std::to_string(precision);
   }
 };
 
 void check_every_kernel(const Problem& problem) {
-  for_each_kernel(gemm_quantized_kernels,
-                  [&](const std::string& isa, QuantizedKernel* kernel) { problem.check(isa, kernel); });
+  const auto [values, tolerance] = problem.expected();
+  for_each_kernel(gemm_quantized_kernels, [&](const std::string& isa, QuantizedKernel* kernel) {
+    check_close(isa + problem.description(), problem.run(kernel), values, tolerance);
+  });
 }
 
 const tersor_dtype kCodeTypes[] = {TERSOR_U1, TERSOR_U2, TERSOR_U3, TERSOR_U4, TERSOR_U8, TERSOR_I8};
@@ -158,10 +191,12 @@ TEST_CASE("gemm_quantized against float64: every type of code, tail of rows, col
     for (const Zero zero : kZeros) {
       for (const int64_t m : {1, 2, 3, 4, 7, 9, 13}) {
         for (const int64_t n : {1, 16, 31, 32, 33, 70}) {
-          const int64_t depths[] = {1, 4, 5, 31, 32, 64, 100, 130}, groups[] = {32, 128, 5, 1000};
-          Problem problem(m, n, depths[mix % 8], groups[mix / 3 % 4], dtype, zero, mix % 7 == 0);
+          const int64_t depths[] = {1, 4, 5, 31, 32, 64, 100, 130, 530}, groups[] = {32, 128, 5, 1000, 64};
+          Problem problem(m, n, depths[mix % 9], groups[mix / 3 % 5], dtype, zero, mix % 7 == 0);
           problem.has_bias = mix % 3 != 0;
+          problem.has_residual = mix % 4 == 1;
           problem.relu = mix % 5 < 2;
+          problem.precision = kPrecisions[mix / 2 % 3];
           check_every_kernel(problem);
           ++mix;
         }
@@ -172,11 +207,14 @@ TEST_CASE("gemm_quantized against float64: every type of code, tail of rows, col
 
 TEST_CASE("gemm_quantized of long groups, more rows than a pass takes, and the MLP's shapes") {
   for (const Zero zero : kZeros) {
-    check_every_kernel(Problem(3, 40, 784, 784, TERSOR_U8, zero));
-    check_every_kernel(Problem(2, 33, 1100, 512, TERSOR_I8, zero));
-    check_every_kernel(Problem(131, 33, 96, 64, TERSOR_U4, zero));
-    check_every_kernel(Problem(32, 128, 784, 128, TERSOR_U4, zero));
-    check_every_kernel(Problem(5, 64, 2050, 2050, TERSOR_U2, zero));
+    for (const tersor_input_precision precision : kPrecisions) {
+      for (Problem problem : {Problem(3, 40, 784, 784, TERSOR_U8, zero), Problem(2, 33, 1100, 512, TERSOR_I8, zero),
+                              Problem(131, 33, 96, 64, TERSOR_U4, zero), Problem(32, 128, 784, 128, TERSOR_U4, zero),
+                              Problem(5, 64, 2050, 2050, TERSOR_U2, zero), Problem(3, 37, 600, 24, TERSOR_U3, zero)}) {
+        problem.precision = precision;
+        check_every_kernel(problem);
+      }
+    }
   }
 }
 
@@ -189,7 +227,10 @@ TEST_CASE("gemm_quantized does not overflow at the largest sums of a block") {
         std::fill(problem.codes.begin(), problem.codes.end(), static_cast<uint8_t>(extreme));
         const bool high = problem.code(0, 0) > problem.low();
         std::fill(problem.zero_points.begin(), problem.zero_points.end(), problem.low() + (high ? 0 : 255));
-        check_every_kernel(problem);
+        for (const tersor_input_precision precision : kPrecisions) {
+          problem.precision = precision;
+          check_every_kernel(problem);
+        }
       }
     }
   }
@@ -202,27 +243,77 @@ TEST_CASE("gemm_quantized does not overflow at the largest sums of a block") {
   check_every_kernel(mixed);
 }
 
-TEST_CASE("gemm_quantized errs by at most 3e-7 of the result's norm in digits") {
-  Problem problem(16, 64, 1024, 128, TERSOR_U4, Zero::points);
+// Root of the summed squares of the errors, as a share of the result's.
+double relative_error(const Problem& problem, const std::vector<float>& y) {
+  const std::vector<double> expected = problem.expected().values;
+  double error = 0, norm = 0;
+  for (size_t i = 0; i < y.size(); ++i) {
+    error += (y[i] - expected[i]) * (y[i] - expected[i]);
+    norm += expected[i] * expected[i];
+  }
+  return std::sqrt(error / norm);
+}
+
+bool splits_digits(const std::string& isa) { return isa.ends_with("_vnni"); }
+
+TEST_CASE("gemm_quantized errs by no more of the result's norm than its precision says") {
+  for (const int64_t group : {32, 128}) {
+    Problem problem(16, 64, 1024, group, TERSOR_U4, Zero::points);
+    problem.has_bias = false;
+    for (const tersor_input_precision precision : kPrecisions) {
+      problem.precision = precision;
+      const double limits[] = {3e-7, 1e-4, 1e-2};
+      for_each_kernel(gemm_quantized_kernels, [&](const std::string& isa, QuantizedKernel* kernel) {
+        CAPTURE(isa);
+        CAPTURE(group);
+        const double error = relative_error(problem, problem.run(kernel));
+        // Sums in f32 of 1,024 products err by more than sums of exact blocks do.
+        CHECK(error <= (splits_digits(isa) ? limits[precision] : 2e-6));
+        // Rounded no further than need be: a digit more would show.
+        if (splits_digits(isa) && precision != TERSOR_INPUT_F32) CHECK(error > limits[precision] / 100);
+      });
+    }
+  }
+}
+
+TEST_CASE("gemm_quantized with int8 inputs keeps an outlier's harm inside its span") {
+  Problem problem(8, 64, 1024, 128, TERSOR_U4, Zero::points);
   problem.has_bias = false;
-  for_each_kernel(gemm_quantized_kernels, [&](const std::string& isa, QuantizedKernel* kernel) {
-    const std::vector<float> y = problem.run(kernel);
-    double error = 0, norm = 0;
-    for (int64_t i = 0; i < problem.m; ++i) {
-      for (int64_t j = 0; j < problem.n; ++j) {
-        double sum = 0;
-        for (int64_t p = 0; p < problem.k; ++p) {
-          sum += double{problem.x[static_cast<size_t>(i * problem.k + p)]} * problem.weight(j, p);
+  problem.precision = TERSOR_INPUT_INT8;
+  for (size_t i = 0; i < problem.x.size(); i += 1024) problem.x[i] = 300;
+  check_every_kernel(problem);
+}
+
+TEST_CASE("gemm_quantized gives the same bits whatever the width of the int8 unit") {
+  for (const int64_t m : {1, 4, 5, 19}) {
+    for (const int64_t group : {32, 128}) {
+      for (const tersor_dtype dtype : {TERSOR_U1, TERSOR_U2, TERSOR_U3, TERSOR_U4, TERSOR_U8}) {
+        Problem problem(m, 70, 300, group, dtype, m == 4 ? Zero::none : Zero::points);
+        for (const tersor_input_precision precision : kPrecisions) {
+          problem.precision = precision;
+          std::vector<float> first;
+          for_each_kernel(gemm_quantized_kernels, [&](const std::string& isa, QuantizedKernel* kernel) {
+            if (!splits_digits(isa)) return;
+            const std::vector<float> y = problem.run(kernel);
+            if (first.empty()) first = y;
+            check_same_bits(isa + problem.description(), y, first);
+          });
         }
-        const double difference = double{y[static_cast<size_t>(i * problem.n + j)]} - sum;
-        error += difference * difference;
-        norm += sum * sum;
       }
     }
-    CAPTURE(isa);
-    // Sums in f32 of 1,024 products err by more than sums of exact blocks do.
-    CHECK(std::sqrt(error / norm) <= (isa == "avx512_vnni" ? 3e-7 : 2e-6));
-  });
+  }
+}
+
+TEST_CASE("gemm_quantized of scales so small or large that sums would leave f32's normal numbers") {
+  for (const float size : {1e-38f, 1e-30f, 1e30f}) {
+    Problem problem(5, 35, 300, 32, TERSOR_U4, Zero::points);
+    problem.has_bias = false;
+    for (float& scale : problem.scales) scale *= size;
+    for (const tersor_input_precision precision : kPrecisions) {
+      problem.precision = precision;
+      check_every_kernel(problem);
+    }
+  }
 }
 
 TEST_CASE("gemm_quantized of inputs beyond what digits can scale: tiny, huge, zero, and outliers") {
@@ -245,6 +336,8 @@ TEST_CASE("gemm_quantized keeps NaN and infinity in the rows of x that hold them
     for (const float bad : {nan, infinity, -infinity}) {
       for (const int64_t place : {0, 63, 64, 99}) {
         Problem problem(7, 35, 100, 64, TERSOR_U4, zero);
+        problem.has_residual = true;
+        problem.precision = place == 63 ? TERSOR_INPUT_INT8 : TERSOR_INPUT_F32;
         problem.x[static_cast<size_t>(3 * 100 + place)] = bad;
         problem.x[static_cast<size_t>(4 * 100 + place)] = bad;
         check_every_kernel(problem);
@@ -277,7 +370,7 @@ TEST_CASE("gemm_quantized stops when it is told to") {
   Context context;
   context.flag = 1;
   for_each_kernel(gemm_quantized_kernels, [&](const std::string&, QuantizedKernel* kernel) {
-    CHECK(gemm_quantized_with(kernel, &context, x, &w, nullptr, y) == TERSOR_CANCELLED);
+    CHECK(gemm_quantized_with(kernel, &context, x, TERSOR_INPUT_INT8, &w, nullptr, y) == TERSOR_CANCELLED);
   });
 }
 

@@ -3,6 +3,7 @@ import {
   BagMode,
   Binary,
   CodeScales,
+  InputPrecision,
   type NativeOperations,
   type NativeTensor,
   native,
@@ -179,7 +180,8 @@ export const CASES: OperationCase[] = [
     // 33 rows are two tiles, each of a block of 256 bytes of codes behind 192 of parameters.
     args: () => [
       f32([2, 6], 1, 2, 3),
-      u8([2 * (192 + 128)], 1, 2, 3),
+      InputPrecision.int8,
+      u8([64 + 2 * (192 + 256)], 1, 2, 3),
       33,
       6,
       4,
@@ -190,7 +192,7 @@ export const CASES: OperationCase[] = [
       f32([2, 33], 0.5),
       zeros([2, 33]),
     ],
-    outputs: [10],
+    outputs: [11],
   },
   {
     operation: 'csrPackedBytes',
@@ -424,7 +426,7 @@ export const CASES: OperationCase[] = [
   { operation: 'quantize', args: () => [f32([2, 3], 1, -1, 0.3), ...affine(), zeros([2, 3], 'i8')], outputs: [7] },
   {
     operation: 'packQuantized',
-    args: () => [i8([2, 3], 5, -3), ...affine(), u8([192 + 256])],
+    args: () => [i8([2, 3], 5, -3), ...affine(), u8([64 + 192 + 512])],
     outputs: [7],
   },
   {

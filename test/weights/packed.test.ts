@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { philox } from '../../lib/random';
 import { keep, memory, type Tensor, tensor, tidy } from '../../lib/tensor';
-import { type QuantizationScheme, type Quantized, quantizeMatrix } from '../../lib/weights';
+import { type QuantizationScheme, type Quantized, quantizeMatrix, restoreWeight } from '../../lib/weights';
 import { readsCodes } from '../../lib/weights/packed';
 import { EPSILON, expectClose, expectSameBits } from '../support/close';
 import { SCHEMES, schemeName } from './cases';
@@ -56,6 +56,64 @@ describe('products that read codes', () => {
         weight.dispose();
       }));
   }
+
+  for (const scheme of SCHEMES.map(inWholeVectors)) {
+    it(`err by no more than what inputs are rounded to: ${schemeName(scheme)}`, () =>
+      tidy(() => {
+        const accurate = quantizeMatrix(numbers(ROWS, COLUMNS, 1), scheme);
+        for (const [input, limit] of [
+          ['int8', 0.02],
+          ['int16', 1e-4],
+        ] as const) {
+          const rounding = accurate.withInputPrecision(input);
+          expect(rounding.representation).to.equal(`${accurate.representation}, inputs rounded to ${input}`);
+          for (const batch of [1, 18]) {
+            const x = numbers(batch, COLUMNS, 2);
+            const error = relativeError(rounding.matmul(x), accurate.matmul(x));
+            expect(error).to.be.below(limit);
+          }
+          rounding.dispose();
+        }
+        accurate.dispose();
+      }));
+  }
+
+  it('keep what inputs are rounded to in files and through training', () =>
+    tidy(() => {
+      const w = numbers(ROWS, COLUMNS, 1);
+      const first = quantizeMatrix(w, inFours);
+      const weight = first.withInputPrecision('int8');
+      const { tensors, descriptor } = weight.store();
+      expect(descriptor).to.have.property('inputPrecision', 'int8');
+      const restored = restoreWeight(
+        'w',
+        new Map([...tensors].map(([name, entry]) => [`w.${name}`, entry])),
+        descriptor,
+      );
+      const retrained = weight.trainable();
+      const packed = retrained.pack();
+      for (const same of [restored, packed]) expect(same.representation).to.equal(weight.representation);
+      const x = numbers(3, COLUMNS, 2);
+      expectSameBits(restored.matmul(x), weight.matmul(x), 'product of the restored weight');
+      const accurate = weight.withInputPrecision(null);
+      expectClose(
+        retrained.matmul(x),
+        [...(accurate.matmul(x).toArray() as Float32Array)],
+        Array.from({ length: 3 * ROWS }, () => EPSILON * 8 * COLUMNS),
+        'training sees inputs as they are',
+      );
+      for (const each of [first, weight, restored, retrained, packed, accurate]) each.dispose();
+    }));
+
+  it('refuse a precision of inputs beside quantized ones', () =>
+    tidy(() => {
+      const scheme: QuantizationScheme = { bits: 8, scheme: 'symmetric', granularity: 'channel' };
+      const weight = quantizeMatrix(numbers(ROWS, COLUMNS, 1), scheme, 'dynamic');
+      expect(() => weight.withInputPrecision('int8'))
+        .to.throw()
+        .with.property('code', 'ERR_TERSOR_UNSUPPORTED');
+      weight.dispose();
+    }));
 
   it('leave what is stored, gathered and dequantized as it was', () =>
     tidy(() => {
@@ -125,6 +183,18 @@ describe('products that read codes', () => {
     expect(readsCodes(100, 48)).to.equal(false);
   });
 });
+
+/** Of all elements together: the norm of the difference over the norm. */
+function relativeError(y: Tensor, reference: Tensor): number {
+  const expected = reference.toArray() as Float32Array;
+  let error = 0;
+  let norm = 0;
+  for (const [i, value] of (y.toArray() as Float32Array).entries()) {
+    error += (value - (expected[i] as number)) ** 2;
+    norm += (expected[i] as number) ** 2;
+  }
+  return Math.sqrt(error / norm);
+}
 
 function inWholeVectors(scheme: QuantizationScheme): QuantizationScheme {
   return scheme.granularity === 'group' ? { ...scheme, groupSize: 64 } : scheme;

@@ -10,6 +10,7 @@ const KernelList<QuantizedKernel> gemm_quantized_kernels("gemm_quantized", {
 #if TERSOR_X86
   {"gemm_quantized_avx512vnni", Isa::avx512_vnni, gemm_quantized_avx512vnni},
       {"gemm_quantized_avx512", Isa::avx512, gemm_quantized_avx512},
+      {"gemm_quantized_avx2vnni", Isa::avx2_vnni, gemm_quantized_avx2vnni},
       {"gemm_quantized_avx2", Isa::avx2, gemm_quantized_avx2},
 #endif
       {"gemm_quantized_scalar", Isa::scalar, gemm_quantized_scalar},
@@ -30,7 +31,6 @@ tersor_status gemm_quantized_float(tersor_context* context, const QuantizedProdu
   constexpr int64_t kPanelDepth = 128;  // a panel of 16 KB; longer blocks have one of their own
   const PackedMatrix& w = product.w;
   const int64_t codes_end = w.blocks_bytes();
-  const int64_t tile_bytes = w.tile_bytes();
   for (int64_t row = 0; row < product.m; row += kPassRows) {
     const int64_t rows = std::min(kPassRows, product.m - row);
     const tersor_status status =
@@ -38,7 +38,7 @@ tersor_status gemm_quantized_float(tersor_context* context, const QuantizedProdu
           alignas(64) float panel[(kBlockDepth + kDepthStep) * kTileColumns];
           alignas(64) float sums[kPassRows * kTileColumns];
           for (int64_t tile = begin; tile < end; ++tile) {
-            const uint8_t* blocks = w.data + tile * tile_bytes;
+            const uint8_t* blocks = w.tile(tile);
             const auto* offsets = w.has_offsets ? reinterpret_cast<const float*>(blocks + codes_end) : nullptr;
             std::fill(sums, sums + rows * kTileColumns, 0.0f);
             int64_t filled = 0, panel_k = 0;
@@ -49,7 +49,7 @@ tersor_status gemm_quantized_float(tersor_context* context, const QuantizedProdu
             };
             w.for_blocks([&](int64_t block, int64_t, int64_t depth, int64_t offset) {
               if (filled > 0 && filled + depth > kPanelDepth) multiply_panel();
-              tiles.expand(w.plane_bits, blocks + offset, offsets == nullptr ? nullptr : offsets + block * kTileColumns,
+              tiles.expand(w.bits, blocks + offset, offsets == nullptr ? nullptr : offsets + block * kTileColumns,
                            depth, panel + filled * kTileColumns);
               filled += depth;
             });
@@ -63,12 +63,13 @@ tersor_status gemm_quantized_float(tersor_context* context, const QuantizedProdu
 }
 
 tersor_status gemm_quantized_with(QuantizedKernel* kernel, tersor_context* context, const tersor_tensor* x,
-                                  const tersor_quantized* w, const tersor_epilogue* epilogue, const tersor_tensor* y) {
+                                  tersor_input_precision precision, const tersor_quantized* w,
+                                  const tersor_epilogue* epilogue, const tersor_tensor* y) {
   const QuantizedProduct product = {
       .m = x->shape[0],
       .x = data_of<const float>(x),
-      .w = {data_of<const uint8_t>(&w->packed), w->rows, w->cols, plane_bits_of(w->bits), w->group_size,
-            w->has_offsets != 0},
+      .digits = 3 - static_cast<int>(precision),
+      .w = {data_of<const uint8_t>(&w->packed), w->rows, w->cols, w->bits, w->group_size, w->has_offsets != 0},
       .epilogue = make_epilogue(epilogue, w->rows),
       .y = data_of<float>(y),
   };
@@ -76,9 +77,9 @@ tersor_status gemm_quantized_with(QuantizedKernel* kernel, tersor_context* conte
   return kernel(context, product);
 }
 
-tersor_status gemm_quantized(tersor_context* context, const tersor_tensor* x, const tersor_quantized* w,
-                             const tersor_epilogue* epilogue, const tersor_tensor* y) {
-  return gemm_quantized_with(gemm_quantized_kernels.best(), context, x, w, epilogue, y);
+tersor_status gemm_quantized(tersor_context* context, const tersor_tensor* x, tersor_input_precision precision,
+                             const tersor_quantized* w, const tersor_epilogue* epilogue, const tersor_tensor* y) {
+  return gemm_quantized_with(gemm_quantized_kernels.best(), context, x, precision, w, epilogue, y);
 }
 
 }  // namespace tersor::cpu

@@ -12,6 +12,7 @@ namespace tersor::cpu {
 struct QuantizedProduct {
   int64_t m;
   const float* x;
+  int digits;  // of base 256 that x may be rounded to: 1, 2 or 3
   PackedMatrix w;
   Epilogue epilogue;
   float* y;
@@ -25,12 +26,14 @@ extern const KernelList<QuantizedKernel> gemm_quantized_kernels;
 QuantizedKernel gemm_quantized_scalar;
 QuantizedKernel gemm_quantized_avx2;
 QuantizedKernel gemm_quantized_avx512;
-// Codes stay integers; x becomes three int8 digits. Rows of x that digits cannot stand for go to the kernel above.
+// Codes stay integers; x becomes int8 digits. Rows of x that digits cannot stand for go to the kernels above.
+QuantizedKernel gemm_quantized_avx2vnni;
 QuantizedKernel gemm_quantized_avx512vnni;
 
 // The operation with a kernel of the caller's choice.
 tersor_status gemm_quantized_with(QuantizedKernel* kernel, tersor_context* context, const tersor_tensor* x,
-                                  const tersor_quantized* w, const tersor_epilogue* epilogue, const tersor_tensor* y);
+                                  tersor_input_precision precision, const tersor_quantized* w,
+                                  const tersor_epilogue* epilogue, const tersor_tensor* y);
 
 // --- what kernels share ----------------------------------------------------------------------------------------------
 
@@ -46,7 +49,7 @@ void write_tile(const QuantizedProduct& product, int64_t tile, int64_t row, int6
 // What a vector ISA brings to the kernels in f32.
 struct FloatTiles {
   // panel[k][32] = the weights of a block.
-  void (*expand)(int plane_bits, const uint8_t* block, const float* offsets, int64_t depth, float* panel);
+  void (*expand)(int bits, const uint8_t* block, const float* offsets, int64_t depth, float* panel);
   // sums[i][j] += sum_k x[i * x_stride + k] * panel[k][j], j < 32.
   void (*multiply)(int64_t depth, const float* x, int64_t x_stride, int64_t rows, const float* panel, float* sums);
 };

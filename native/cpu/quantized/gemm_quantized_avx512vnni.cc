@@ -1,194 +1,216 @@
-#include <immintrin.h>
-
-#include <cstring>
-
-#include "cpu/quantized/gemm_quantized_digits.h"
+#include "cpu/quantized/gemm_quantized_vnni.h"
 
 namespace tersor::cpu {
 namespace {
 
-// Below 0x7f7f7f, the largest number of three balanced digits, by more than the rounding of a scale can add.
-constexpr float kLargest = 8355600.0f;
-// Magnitudes whose scales and sums stay far inside f32, as bits: 2^-80 and 2^80.
-constexpr int kSmallestBits = 47 << 23, kLargestBits = 207 << 23;
+struct Avx512Vnni {
+  using Integers = __m512i;
+  using Floats = __m512;
+  static constexpr int kWidth = 16;
+  static constexpr int kTileRows[kMostDigits] = {8, 4, 4};
 
-__mmask16 lanes(int64_t count) {
-  return count >= 16 ? static_cast<__mmask16>(0xffff) : static_cast<__mmask16>((1u << count) - 1);
-}
+  static Floats load(const float* p) { return _mm512_loadu_ps(p); }
+  static void store(float* p, Floats v) { _mm512_storeu_ps(p, v); }
+  static Floats broadcast(float v) { return _mm512_set1_ps(v); }
+  static Floats multiply(Floats a, Floats b) { return _mm512_mul_ps(a, b); }
+  static Floats multiply_add(Floats a, Floats b, Floats c) { return _mm512_fmadd_ps(a, b, c); }
+  static Floats to_floats(Integers v) { return _mm512_cvtepi32_ps(v); }
 
-// By bits, where infinity and then NaN are the largest: a maximum of floats may lose NaN.
-int largest_magnitude(const float* x, int64_t depth) {
-  __m512i largest = _mm512_setzero_si512();
-  for (int64_t k = 0; k < depth; k += 16) {
-    const __m512 values = _mm512_maskz_loadu_ps(lanes(depth - k), x + k);
-    largest = _mm512_max_epi32(largest, _mm512_castps_si512(_mm512_abs_ps(values)));
+  static Integers load_bytes(const void* p) { return _mm512_loadu_si512(p); }
+  static void store(uint8_t* p, Integers v) { _mm512_storeu_si512(p, v); }
+  static Integers broadcast(int32_t v) { return _mm512_set1_epi32(v); }
+  static Integers widen(const int16_t* p) {
+    return _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
   }
-  return _mm512_reduce_max_epi32(largest);
-}
+  static Integers add(Integers a, Integers b) { return _mm512_add_epi32(a, b); }
+  static Integers multiply_low(Integers a, Integers b) { return _mm512_madd_epi16(a, b); }
+  static Integers shift_left_8(Integers v) { return _mm512_slli_epi32(v, 8); }
+  static Integers shift_right_8(Integers v) { return _mm512_srai_epi32(v, 8); }
+  static Integers shift_right(Integers v, int bits) { return _mm512_srli_epi16(v, static_cast<unsigned>(bits)); }
+  static Integers masked(Integers v, uint8_t mask) {
+    return _mm512_and_si512(v, _mm512_set1_epi8(static_cast<char>(mask)));
+  }
+  static Integers merged(Integers a, uint8_t a_mask, Integers b, uint8_t b_mask) {
+    constexpr int kAndOr = 0xf8;  // the first, or the other two both
+    return _mm512_ternarylogic_epi32(masked(a, a_mask), b, _mm512_set1_epi8(static_cast<char>(b_mask)), kAndOr);
+  }
 
-bool split(const float* x, int64_t depth, int8_t* digits, int64_t stride, int32_t* sums, float* scale) {
-  const int bits = largest_magnitude(x, depth);
-  const bool good = bits == 0 || (bits >= kSmallestBits && bits <= kLargestBits);
-  alignas(64) int8_t plane[kDigits][kBlockDepth] = {};
-  *scale = 0;
-  if (good && bits != 0) {
-    float largest;
-    std::memcpy(&largest, &bits, sizeof largest);
-    *scale = largest / kLargest;
-    const __m512 inverse = _mm512_set1_ps(kLargest / largest);
-    const __m512i half = _mm512_set1_epi32(128);
-    for (int64_t k = 0; k < depth; k += 16) {
-      const __m512 values = _mm512_maskz_loadu_ps(lanes(depth - k), x + k);
-      __m512i rest = _mm512_cvtps_epi32(_mm512_mul_ps(values, inverse));
-      for (int d = 0; d < kDigits; ++d) {
-        _mm_store_si128(reinterpret_cast<__m128i*>(plane[d] + k), _mm512_cvtepi32_epi8(rest));
-        rest = _mm512_srai_epi32(_mm512_add_epi32(rest, half), 8);
-      }
+  // By hand: gcc 12 copies and spills the accumulators of the intrinsic.
+  static void multiply_add(Integers& sum, Integers codes, Integers x) {
+    __asm__("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(codes), "v"(x));
+  }
+  static void pin(Integers& a, Integers& b) { __asm__ volatile("" : "+v"(a), "+v"(b)); }
+
+  static Integers round(Floats v) { return _mm512_cvtps_epi32(v); }
+  // Numbers within int8.
+  static void store_bytes(int8_t* p, Integers a, Integers b, Integers c, Integers d) {
+    store_packed(p, _mm512_packs_epi16(_mm512_packs_epi32(a, b), _mm512_packs_epi32(c, d)));
+  }
+  static void store_low_bytes(int8_t* p, Integers a, Integers b, Integers c, Integers d) {
+    const __m512i low = _mm512_set1_epi32(0xff);
+    store_packed(p, _mm512_packus_epi16(_mm512_packus_epi32(_mm512_and_si512(a, low), _mm512_and_si512(b, low)),
+                                        _mm512_packus_epi32(_mm512_and_si512(c, low), _mm512_and_si512(d, low))));
+  }
+  static Integers ones() { return _mm512_set1_epi8(1); }
+  static __mmask16 first_lanes(int64_t count) { return static_cast<__mmask16>((1u << count) - 1); }
+  static Integers load_lanes(const void* p, __mmask16 lanes) { return _mm512_maskz_loadu_epi32(lanes, p); }
+  static void store_lanes(int32_t* p, __mmask16 lanes, Integers v) { _mm512_mask_storeu_epi32(p, lanes, v); }
+  static int32_t largest_magnitude(const float* x, int64_t count) {
+    __m512i largest = _mm512_setzero_si512();
+    for (int64_t k = 0; k < count; k += 16) {
+      largest = _mm512_max_epi32(largest, _mm512_castps_si512(_mm512_abs_ps(_mm512_loadu_ps(x + k))));
     }
+    return _mm512_reduce_max_epi32(largest);
   }
-  const __m512i ones = _mm512_set1_epi8(1);
-  for (int d = 0; d < kDigits; ++d) {
-    __m512i sum = _mm512_setzero_si512();
-    for (int64_t k = 0; k < depth; k += 64) sum = _mm512_dpbusd_epi32(sum, ones, _mm512_load_si512(plane[d] + k));
-    sums[d] = _mm512_reduce_add_epi32(sum);
+
+ private:
+  // Packing works in quarters of a register: four lanes of each source in turn.
+  static void store_packed(int8_t* p, Integers v) {
+    const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+    _mm512_storeu_si512(p, _mm512_permutexvar_epi32(order, v));
   }
-  for (int64_t k = 0; k < depth; k += 4, digits += stride) {
-    for (int d = 0; d < kDigits; ++d) std::memcpy(digits + d * 4, plane[d] + k, 4);
-  }
-  if ((depth + 3) / 4 % 2 == 1) std::memset(digits, 0, kDigits * 4);  // blocks are padded to eight
-  return good;
-}
+};
 
-// By hand: gcc 12 copies and spills the accumulators of _mm512_dpbusd_epi32.
-__m512i multiply_add(__m512i sum, __m512i codes, __m512i x) {
-  __asm__("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(codes), "v"(x));
-  return sum;
-}
-
-// The codes of eight k and 32 columns as bytes: [step of four k][half of the columns].
-template <int kBits>
-void unpack(const uint8_t* codes, int64_t k, __m512i (&out)[2][2]) {
-  if constexpr (kBits == 8) {
-    for (int i = 0; i < 4; ++i) out[i / 2][i % 2] = _mm512_loadu_si512(codes + k * kTileColumns + i * 64);
-  } else if constexpr (kBits == 4) {
-    const __m512i mask = _mm512_set1_epi8(0x0f);
-    for (int i = 0; i < 2; ++i) {
-      const __m512i both = _mm512_loadu_si512(codes + k * kTileColumns / 2 + i * 64);
-      out[i][0] = _mm512_and_si512(both, mask);
-      out[i][1] = _mm512_and_si512(_mm512_srli_epi16(both, 4), mask);
-    }
-  } else {
-    const __m512i mask = _mm512_set1_epi8(0x03), all = _mm512_loadu_si512(codes + k / 8 * 64);
-    out[0][0] = _mm512_and_si512(all, mask);
-    out[0][1] = _mm512_and_si512(_mm512_srli_epi16(all, 2), mask);
-    out[1][0] = _mm512_and_si512(_mm512_srli_epi16(all, 4), mask);
-    out[1][1] = _mm512_and_si512(_mm512_srli_epi16(all, 6), mask);
-  }
-}
-
-// out[16] += what sums of the three digits stand for. By the scale of x first: the sum alone times the weight's scale
-// may leave f32.
-void add_scaled(__m512i lowest, __m512i middle, __m512i highest, __m512 x_scale, __m512 scales, float* out) {
-  const __m512i low = _mm512_add_epi32(_mm512_slli_epi32(middle, 8), lowest);
-  const __m512 sum = _mm512_fmadd_ps(_mm512_cvtepi32_ps(highest), _mm512_set1_ps(65536.0f), _mm512_cvtepi32_ps(low));
-  _mm512_storeu_ps(out, _mm512_fmadd_ps(_mm512_mul_ps(sum, x_scale), scales, _mm512_loadu_ps(out)));
-}
-
-// Prefetching pays where the codes come from beyond L2; two KB ahead is the next block or two.
+// Prefetching pays where the codes come from beyond L2.
 constexpr int64_t kAhead = 2048;
+// Up to so many rows of x, by digits, codes are not passed through L1 as bytes. More rows of three digits would leave
+// no registers for taking codes apart.
+constexpr int kPackedRows[kMostDigits] = {4, 4, 2};
 
-// out[i][32] += for kRows rows. With few rows, two sets of accumulators keep the multipliers' latency covered.
-template <int kBits, int kRows, bool kFirst>
-void multiply_rows(const uint8_t* block, int64_t padded_depth, const int8_t* digits, const int32_t* digit_sums,
-                   const float* x_scales, float* out) {
-  constexpr int kSums = kRows * kDigits, kSets = kRows <= 2 ? 2 : 1;
-  __m512i sums[kSets][kSums][2];
-  const __m512i negated = _mm512_loadu_si512(block + kTileColumns * 4);
-  const __m512i zeros[2] = {_mm512_cvtepu16_epi32(_mm512_castsi512_si256(negated)),
-                            _mm512_cvtepu16_epi32(_mm512_extracti64x4_epi64(negated, 1))};
-#pragma GCC unroll 16
-  for (int r = 0; r < kSums; ++r) {
-    // Sums of digits fit int16: the product of the low halves is -zero * sum; the high half of `zeros` is 0.
-    const __m512i sum = _mm512_set1_epi32(digit_sums[r]);
-    sums[0][r][0] = _mm512_madd_epi16(zeros[0], sum);
-    sums[0][r][1] = _mm512_madd_epi16(zeros[1], sum);
-    if constexpr (kSets == 2) sums[1][r][0] = sums[1][r][1] = _mm512_setzero_si512();
-  }
-  const uint8_t* codes = block + kBlockHeader;
-#pragma GCC unroll 1
-  for (int64_t k = 0; k < padded_depth; k += 8) {
-    __m512i w[2][2];
-    unpack<kBits>(codes, k, w);
-    if constexpr (kFirst) {
-#pragma GCC unroll 4
-      for (int line = 0; line < kBits / 2; ++line) {
-        _mm_prefetch(reinterpret_cast<const char*>(codes + k * kBits * 4 + line * 64 + kAhead), _MM_HINT_T0);
-      }
-    }
-#pragma GCC unroll 2
-    for (int step = 0; step < 2; ++step) {
-#pragma GCC unroll 16
-      for (int r = 0; r < kSums; ++r) {
-        int32_t four;
-        std::memcpy(&four, digits + (k / 4 + step) * kSums * 4 + r * 4, 4);
-        const __m512i x = _mm512_set1_epi32(four);
-        auto& sum = sums[kSets == 2 ? step : 0][r];
-        sum[0] = multiply_add(sum[0], w[step][0], x);
-        sum[1] = multiply_add(sum[1], w[step][1], x);
-      }
-    }
-  }
-#pragma GCC unroll 16
-  for (int r = 0; r < kSums; ++r) {
-    if constexpr (kSets == 2) {
-      sums[0][r][0] = _mm512_add_epi32(sums[0][r][0], sums[1][r][0]);
-      sums[0][r][1] = _mm512_add_epi32(sums[0][r][1], sums[1][r][1]);
-    }
-    // Keeps gcc 12 from moving parts of what follows, with copies, into the loop.
-    __asm__("" : "+v"(sums[0][r][0]), "+v"(sums[0][r][1]));
-  }
-  const __m512 scales[2] = {_mm512_loadu_ps(block), _mm512_loadu_ps(block + 64)};
-#pragma GCC unroll 4
-  for (int i = 0; i < kRows; ++i) {
-    const auto* digit = &sums[0][i * kDigits];
-    const __m512 x_scale = _mm512_set1_ps(x_scales[i]);
-    float* to = out + i * kTileColumns;
-    add_scaled(digit[0][0], digit[1][0], digit[2][0], x_scale, scales[0], to);
-    add_scaled(digit[0][1], digit[1][1], digit[2][1], x_scale, scales[1], to + 16);
+// Of 4-bit codes, half 0 is left with half 1 in it, to be subtracted as a whole: one operation less for 64 bytes.
+template <int kBits>
+constexpr bool kBothInFirst = kBits == 4;
+
+template <int kBits>
+TERSOR_INLINE void bytes_in_place(const uint8_t* lines, int step, __m512i (&out)[2]) {
+  if constexpr (kBothInFirst<kBits>) {
+    out[0] = _mm512_loadu_si512(lines + step * 64);
+    out[1] = Avx512Vnni::masked(out[0], 0xf0);
+  } else {
+    bytes_of<Avx512Vnni, kBits>(lines, 0, step, out);
   }
 }
 
-template <int kBits, int kRows, bool kFirst>
-void multiply_rest(const uint8_t* block, int64_t padded_depth, const int8_t* digits, const int32_t* digit_sums,
-                   const float* x_scales, int64_t rows, float* out) {
-  if constexpr (kRows > 1) {
-    if (rows < kRows) {
-      return multiply_rest<kBits, kRows - 1, kFirst>(block, padded_depth, digits, digit_sums, x_scales, rows, out);
+// With few rows, more sets of accumulators keep the multipliers' latency covered.
+template <int kBits, int kDigits, int kRows, bool kSharedZero>
+void multiply_packed_tile(const Span& span, const uint8_t* block, const SplitTile& x, float* out) {
+  constexpr int kSums = kRows * kDigits, kSets = kSums <= 2 ? 4 : kSums <= 4 ? 2 : 1;
+  alignas(64) float partial[kRows][32];
+  if (span.blocks != 1) std::memset(partial, 0, sizeof partial);
+  const int8_t* digits = x.digits;
+  const int32_t* starts = x.starts;
+  for (int64_t i = 0; i < span.blocks; ++i, starts += x.start_stride) {
+    __m512i sums[kSets][kSums][2];
+    __m512i zeros[2] = {};
+    if constexpr (!kSharedZero) {
+      const auto* negated = reinterpret_cast<const int16_t*>(block + kTileColumns * 4);
+      zeros[0] = Avx512Vnni::widen(negated);
+      // Keeps the high half 0.
+      zeros[1] = Avx512Vnni::widen(negated + 16);
+      const __m512i large = _mm512_and_si512(_mm512_slli_epi32(zeros[1], kBits), _mm512_set1_epi32(0xffff));
+      zeros[1] = large;
     }
+#pragma GCC unroll 16
+    for (int r = 0; r < kSums; ++r) {
+      if constexpr (kSharedZero) {
+        sums[0][r][0] = _mm512_set1_epi32(starts[2 * r]);
+        sums[0][r][1] = _mm512_set1_epi32(starts[2 * r + 1]);
+      } else {
+        const __m512i sum = _mm512_set1_epi32(starts[2 * r]);
+        sums[0][r][0] = _mm512_madd_epi16(zeros[0], sum);
+        sums[0][r][1] = _mm512_madd_epi16(zeros[1], sum);
+      }
+      if constexpr (kBothInFirst<kBits>) sums[0][r][0] = _mm512_add_epi32(sums[0][r][0], sums[0][r][1]);
+#pragma GCC unroll 4
+      for (int set = 1; set < kSets; ++set) sums[set][r][0] = sums[set][r][1] = _mm512_setzero_si512();
+    }
+#pragma GCC unroll 4
+    for (int set = 0; set < kSets; ++set) {
+#pragma GCC unroll 16
+      for (int r = 0; r < kSums; ++r) Avx512Vnni::pin(sums[set][r][0], sums[set][r][1]);
+    }
+    const int64_t padded = padded_depth(span.depth_of(i));
+    const uint8_t* lines = block + kBlockHeader;
+#pragma GCC unroll 1
+    for (int64_t k = 0; k < padded; k += 16, lines += 64 * kBits, digits += kSums * 16) {
+#pragma GCC unroll 4
+      for (int line = 0; line < kBits; ++line) __builtin_prefetch(lines + line * 64 + kAhead);
+#pragma GCC unroll 4
+      for (int step = 0; step < 4; ++step) {
+        __m512i bytes[2];
+        bytes_in_place<kBits>(lines, step, bytes);
+#pragma GCC unroll 16
+        for (int r = 0; r < kSums; ++r) {
+          const __m512i four = four_bytes<Avx512Vnni>(digits + (step * kSums + r) * 4);
+          Avx512Vnni::multiply_add(sums[step % kSets][r][0], bytes[0], four);
+          Avx512Vnni::multiply_add(sums[step % kSets][r][1], bytes[1], four);
+        }
+      }
+    }
+#pragma GCC unroll 16
+    for (int r = 0; r < kSums; ++r) {
+#pragma GCC unroll 4
+      for (int set = 1; set < kSets; ++set) {
+        sums[0][r][0] = _mm512_add_epi32(sums[0][r][0], sums[set][r][0]);
+        sums[0][r][1] = _mm512_add_epi32(sums[0][r][1], sums[set][r][1]);
+      }
+      Avx512Vnni::pin(sums[0][r][0], sums[0][r][1]);
+      if constexpr (kBothInFirst<kBits>) sums[0][r][0] = _mm512_sub_epi32(sums[0][r][0], sums[0][r][1]);
+    }
+    __asm__ volatile("" ::: "memory");
+    const auto* scales = reinterpret_cast<const float*>(block);
+    if (span.blocks == 1) return add_whole<Avx512Vnni, kDigits, kRows>(sums[0], scales, x.scales, 0, out);
+    add_block<Avx512Vnni, kDigits, kRows>(sums[0], scales, partial);
+    block = lines;
   }
-  multiply_rows<kBits, kRows, kFirst>(block, padded_depth, digits, digit_sums, x_scales, out);
+  add_span<Avx512Vnni, kRows>(partial, x.scales, 0, out);
+}
+
+template <int kBits, int kDigits, int kRows>
+void multiply_packed_rows(const DigitVariant& variant, const Span& span, const uint8_t* blocks, const SplitTile& x,
+                          float* out) {
+  if constexpr (kRows > 1) {
+    if (variant.rows < kRows) return multiply_packed_rows<kBits, kDigits, kRows - 1>(variant, span, blocks, x, out);
+  }
+  if (variant.shared_zero) return multiply_packed_tile<kBits, kDigits, kRows, true>(span, blocks, x, out);
+  multiply_packed_tile<kBits, kDigits, kRows, false>(span, blocks, x, out);
 }
 
 template <int kBits>
-void multiply_plane(const uint8_t* block, int64_t padded_depth, const DigitBlock& x, int64_t rows, float* out) {
-  multiply_rest<kBits, kTokens, true>(block, padded_depth, x.digits, x.sums, x.scales, rows, out);
-  for (int64_t i = kTokens; i < rows; i += kTokens) {
-    multiply_rest<kBits, kTokens, false>(block, padded_depth, x.digits + i * padded_depth * kDigits,
-                                         x.sums + i * kDigits, x.scales + i, rows - i, out + i * kTileColumns);
+void multiply_packed_bits(const DigitVariant& variant, const Span& span, const uint8_t* blocks, const SplitTile& x,
+                          float* out) {
+  if (variant.digits == 1) return multiply_packed_rows<kBits, 1, kPackedRows[0]>(variant, span, blocks, x, out);
+  if (variant.digits == 2) return multiply_packed_rows<kBits, 2, kPackedRows[1]>(variant, span, blocks, x, out);
+  multiply_packed_rows<kBits, 3, kPackedRows[2]>(variant, span, blocks, x, out);
+}
+
+void multiply_packed(const DigitVariant& variant, const Span& span, const uint8_t* blocks, const SplitTile& x,
+                     float* out) {
+  switch (variant.bits) {
+    case 1:
+      return multiply_packed_bits<1>(variant, span, blocks, x, out);
+    case 2:
+      return multiply_packed_bits<2>(variant, span, blocks, x, out);
+    case 3:
+      return multiply_packed_bits<3>(variant, span, blocks, x, out);
+    default:
+      return multiply_packed_bits<4>(variant, span, blocks, x, out);
   }
 }
 
-void multiply(int plane_bits, const uint8_t* block, int64_t padded_depth, const DigitBlock& x, int64_t rows,
-              float* out) {
-  if (plane_bits == 2) return multiply_plane<2>(block, padded_depth, x, rows, out);
-  if (plane_bits == 4) return multiply_plane<4>(block, padded_depth, x, rows, out);
-  multiply_plane<8>(block, padded_depth, x, rows, out);
-}
+constexpr DigitKernels kKernels = {
+    .tile_rows = {Avx512Vnni::kTileRows[0], Avx512Vnni::kTileRows[1], Avx512Vnni::kTileRows[2]},
+    .packed_rows = {kPackedRows[0], kPackedRows[1], kPackedRows[2]},
+    .split = split<Avx512Vnni>,
+    .widen = widen<Avx512Vnni>,
+    .multiply = multiply<Avx512Vnni>,
+    .multiply_packed = multiply_packed,
+};
 
 }  // namespace
 
 tersor_status gemm_quantized_avx512vnni(tersor_context* context, const QuantizedProduct& product) {
-  return gemm_quantized_digits(context, product, {split, multiply}, gemm_quantized_avx512);
+  return gemm_quantized_digits(context, product, kKernels, gemm_quantized_avx512);
 }
 
 }  // namespace tersor::cpu

@@ -6,103 +6,212 @@
 namespace tersor::cpu {
 namespace {
 
-// The digits of up to kPassRows rows of x, in one piece of scratch memory.
+constexpr int64_t kLine = 64;  // of the cache
+constexpr int64_t kMostSpanBlocks = kBlockDepth / kDepthStep;
+constexpr int64_t kMostWideBytes = kBlockDepth * kTileColumns + kMostSpanBlocks * kBlockHeader;
+
+// How much larger codes of columns 16-31 are at the multiplier.
+int32_t upper_factor(int bits) { return bits == 8 ? 1 : 1 << bits; }
+
+// Up to kPassRows rows of x in digits and the spans they are split by, in one piece of scratch memory.
 class SplitRows {
  public:
-  SplitRows(const PackedMatrix& w, int64_t rows) : rows_(rows), blocks_(w.blocks()) {
-    w.for_blocks([&](int64_t, int64_t, int64_t depth, int64_t) { padded_columns_ += padded_depth(depth); });
-  }
-
-  tersor_status allocate(tersor_context* context) {
-    const int64_t digits = padded_columns_ * rows_ * kDigits, cells = blocks_ * rows_;
-    void* memory = nullptr;
-    const int64_t bytes = digits + cells * (kDigits + 1) * 4 + rows_;
-    const tersor_status status = scratch(context, static_cast<size_t>(bytes), &memory);
-    if (status != TERSOR_OK) return status;
-    digits_ = static_cast<int8_t*>(memory);
-    sums_ = reinterpret_cast<int32_t*>(digits_ + digits);
-    scales_ = reinterpret_cast<float*>(sums_ + cells * kDigits);
-    split_ = reinterpret_cast<uint8_t*>(scales_ + cells);
-    return TERSOR_OK;
-  }
-
-  tersor_status fill(tersor_context* context, const QuantizedProduct& product, int64_t row, const DigitTiles& tiles) {
-    const PackedMatrix& w = product.w;
-    return for_chunks(context, rows_, row_grain(4 * w.columns), [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) {
-        const int64_t first = i / kTokens * kTokens, together = std::min(kTokens, rows_ - first);
-        int64_t padded_k = 0;
-        bool good = true;
-        w.for_blocks([&](int64_t block, int64_t k, int64_t depth, int64_t) {
-          int8_t* tile = digits_ + padded_k * rows_ * kDigits + first * padded_depth(depth) * kDigits;
-          good &=
-              tiles.split(product.x + (row + i) * w.columns + k, depth, tile + (i - first) * kDigits * 4,
-                          together * kDigits * 4, sums_ + (block * rows_ + i) * kDigits, scales_ + block * rows_ + i);
-          padded_k += padded_depth(depth);
-        });
-        split_[i] = good ? 1 : 0;
-      }
+  SplitRows(const QuantizedProduct& product, int64_t row, int64_t rows, const DigitKernels& kernels)
+      : product_(product),
+        kernels_(kernels),
+        row_(row),
+        rows_(rows),
+        tile_rows_(kernels.tile_rows[product.digits - 1]),
+        blocks_(product.w.blocks()),
+        inverse_factor_(1.0f / static_cast<float>(upper_factor(product.w.bits))) {
+    product.w.for_spans([&](const Span& span) {
+      ++spans_count_;
+      padded_columns_ += span.padded;
     });
   }
 
-  DigitBlock block(int64_t number, int64_t padded_k) const {
-    return {digits_ + padded_k * rows_ * kDigits, sums_ + number * rows_ * kDigits, scales_ + number * rows_};
+  tersor_status allocate(tersor_context* context) {
+    const int64_t cells = blocks_ * rows_, digits = padded_columns_ * rows_ * product_.digits;
+    const int64_t sizes[] = {digits,
+                             spans_count_ * int64_t{sizeof(Span)},
+                             cells * product_.digits * 8,
+                             spans_count_ * rows_ * 8,
+                             product_.w.has_offsets ? cells * 4 : 0,
+                             rows_};
+    int64_t bytes = 0, starts[6];
+    for (int i = 0; i < 6; ++i) {
+      starts[i] = bytes;
+      bytes += (sizes[i] + 63) / 64 * 64;
+    }
+    void* memory = nullptr;
+    const tersor_status status = scratch(context, static_cast<size_t>(bytes), &memory);
+    if (status != TERSOR_OK) return status;
+    auto* base = static_cast<uint8_t*>(memory);
+    digits_ = reinterpret_cast<int8_t*>(base);
+    spans_ = reinterpret_cast<Span*>(base + starts[1]);
+    starts_ = reinterpret_cast<int32_t*>(base + starts[2]);
+    scales_ = reinterpret_cast<float*>(base + starts[3]);
+    sums_ = reinterpret_cast<float*>(base + starts[4]);
+    split_ = base + starts[5];
+    Span* to = spans_;
+    product_.w.for_spans([&](const Span& span) { *to++ = span; });
+    return TERSOR_OK;
   }
 
-  // Sum over the block's k of x.
-  float sum_of(int64_t block, int64_t i) const {
-    const int32_t* digit = sums_ + (block * rows_ + i) * kDigits;
-    const int64_t sum = digit[0] + digit[1] * int64_t{256} + digit[2] * int64_t{65536};
-    return static_cast<float>(sum) * scales_[block * rows_ + i];
+  tersor_status fill(tersor_context* context) {
+    const int64_t tiles = (rows_ + tile_rows_ - 1) / tile_rows_;
+    return for_chunks(context, tiles, row_grain(4 * tile_rows_ * product_.w.columns), [&](int64_t begin, int64_t end) {
+      for (int64_t tile = begin; tile < end; ++tile) fill_tile(tile * tile_rows_);
+    });
   }
+
+  int64_t spans() const { return spans_count_; }
+  const Span& span(int64_t number) const { return spans_[number]; }
+  int64_t tile_rows() const { return tile_rows_; }
+  int64_t rows_from(int64_t first) const { return std::min(tile_rows_, rows_ - first); }
+
+  SplitTile tile(int64_t number, int64_t first) const {
+    const Span& at = spans_[number];
+    return {digits_of(at, first), starts_of(at.block, first), rows_ * product_.digits * 2,
+            scales_ + (number * rows_ + first) * 2};
+  }
+
+  // Sum over the block's k of x; only of weights with offsets.
+  float sum_of(int64_t block, int64_t i) const { return sums_[block * rows_ + i]; }
 
   bool split(int64_t i) const { return split_[i] != 0; }
 
  private:
-  int64_t rows_, blocks_, padded_columns_ = 0;
+  int8_t* digits_of(const Span& span, int64_t first) const {
+    return digits_ + (span.padded_k * rows_ + first * span.padded) * product_.digits;
+  }
+  int32_t* starts_of(int64_t block, int64_t first) const {
+    return starts_ + (block * rows_ + first) * product_.digits * 2;
+  }
+
+  void fill_tile(int64_t first) {
+    const int64_t rows = rows_from(first);
+    std::fill(split_ + first, split_ + first + rows, uint8_t{1});
+    for (int64_t number = 0; number < spans_count_; ++number) {
+      const Span& span = spans_[number];
+      int32_t sums[kMostSpanBlocks * kMostTileDigits];
+      float scales[kMostTileDigits];
+      const float* x = product_.x + (row_ + first) * product_.w.columns + span.k;
+      kernels_.split({x, product_.w.columns, rows}, span, product_.digits, digits_of(span, first), sums, scales,
+                     split_ + first);
+      place_sums(span, first, rows, sums, scales);
+      float* to = scales_ + (number * rows_ + first) * 2;
+      for (int64_t i = 0; i < rows; ++i) {
+        to[2 * i] = scales[i];
+        to[2 * i + 1] = scales[i] * inverse_factor_;
+      }
+    }
+  }
+
+  void place_sums(const Span& span, int64_t first, int64_t rows, const int32_t* sums, const float* scales) {
+    const int digits = product_.digits;
+    const int32_t zero = product_.w.shared_zero();
+    const int32_t factor = zero < 0 ? 1 : -zero, upper = zero < 0 ? 0 : -zero * upper_factor(product_.w.bits);
+    for (int64_t block = span.block; block < span.block + span.blocks; ++block, sums += rows * digits) {
+      int32_t* starts = starts_of(block, first);
+      for (int64_t j = 0; j < rows * digits; ++j) {
+        starts[2 * j] = factor * sums[j];
+        starts[2 * j + 1] = upper * sums[j];
+      }
+      if (!product_.w.has_offsets) continue;
+      for (int64_t i = 0; i < rows; ++i) {
+        int64_t sum = 0;
+        for (int d = 0; d < digits; ++d) sum += sums[i * digits + d] * (int64_t{1} << (8 * d));
+        sums_[block * rows_ + first + i] = static_cast<float>(sum) * scales[i];
+      }
+    }
+  }
+
+  const QuantizedProduct& product_;
+  const DigitKernels& kernels_;
+  int64_t row_, rows_, tile_rows_, blocks_, spans_count_ = 0, padded_columns_ = 0;
+  float inverse_factor_;
   int8_t* digits_ = nullptr;
-  int32_t* sums_ = nullptr;
-  float* scales_ = nullptr;
+  Span* spans_ = nullptr;
+  int32_t* starts_ = nullptr;
+  float *scales_ = nullptr, *sums_ = nullptr;
   uint8_t* split_ = nullptr;
 };
 
-void add_offsets(const SplitRows& x, int64_t rows, int64_t blocks, const float* offsets, float* sums) {
+void add_offsets(const SplitRows& x, int64_t first, int64_t rows, int64_t blocks, const float* offsets, float* sums) {
   for (int64_t i = 0; i < rows; ++i) {
     for (int64_t block = 0; block < blocks; ++block) {
-      const float factor = x.sum_of(block, i);
+      const float factor = x.sum_of(block, first + i);
       const float* offset = offsets + block * kTileColumns;
       for (int64_t j = 0; j < kTileColumns; ++j) sums[i * kTileColumns + j] += factor * offset[j];
     }
   }
 }
 
+// Fetches the lines of y that a tile of sums will be written to.
+void prefetch_output(const float* y, int64_t stride, int64_t rows) {
+  for (int64_t i = 0; i < rows; ++i) {
+    __builtin_prefetch(y + i * stride, 1);
+    __builtin_prefetch(y + i * stride + kTileColumns / 2, 1);
+  }
+}
+
+void multiply_tile(const QuantizedProduct& product, const DigitKernels& kernels, const SplitRows& x, int64_t tile,
+                   int64_t row, int64_t rows, float* sums) {
+  alignas(64) uint8_t wide[kMostWideBytes];
+  const PackedMatrix& w = product.w;
+  const uint8_t* data = w.tile(tile);
+  const auto* offsets = w.has_offsets ? reinterpret_cast<const float*>(data + w.blocks_bytes()) : nullptr;
+  const int64_t blocks = w.blocks();
+  DigitVariant variant = {.bits = w.bits,
+                          .digits = product.digits,
+                          .shared_zero = w.shared_zero() >= 0,
+                          .rows = 0,
+                          .ahead = nullptr,
+                          .ahead_step = 0};
+  std::fill(sums, sums + rows * kTileColumns, 0.0f);
+  for (int64_t number = 0; number < x.spans(); ++number) {
+    const Span& span = x.span(number);
+    const bool last = number + 1 == x.spans(), packed = rows <= kernels.packed_rows[product.digits - 1] && w.bits != 8;
+    const uint8_t* codes = data + span.offset;
+    if (!packed && w.bits != 8) {
+      kernels.widen(w.bits, span, codes, wide);
+      codes = wide;
+    }
+    // The next span's codes come while this one is multiplied: a burst would wait for memory.
+    const int64_t span_bytes = span.padded * kTileColumns * w.bits / 8 + span.blocks * kBlockHeader;
+    int64_t fetched = 0;
+    for (int64_t first = 0; first < rows; first += x.tile_rows(), fetched += span.padded / 4 * kLine) {
+      variant.rows = x.rows_from(first);
+      variant.ahead = data + span.offset + (fetched < span_bytes ? span_bytes + fetched : 0);
+      variant.ahead_step = fetched < span_bytes ? kLine : 0;
+      float* out = sums + first * kTileColumns;
+      if (last) {
+        prefetch_output(product.y + (row + first) * w.rows + tile * kTileColumns, w.rows, variant.rows);
+      }
+      (packed ? kernels.multiply_packed : kernels.multiply)(variant, span, codes, x.tile(number, first), out);
+      if (!last) continue;
+      if (offsets != nullptr) add_offsets(x, first, variant.rows, blocks, offsets, out);
+      write_tile(product, tile, row + first, variant.rows, out);
+    }
+  }
+}
+
 }  // namespace
 
-tersor_status gemm_quantized_digits(tersor_context* context, const QuantizedProduct& product, const DigitTiles& tiles,
-                                    QuantizedKernel* fallback) {
+tersor_status gemm_quantized_digits(tersor_context* context, const QuantizedProduct& product,
+                                    const DigitKernels& kernels, QuantizedKernel* fallback) {
   const PackedMatrix& w = product.w;
-  const int64_t blocks = w.blocks();
-  const int64_t codes_end = w.blocks_bytes();
-  const int64_t tile_bytes = w.tile_bytes();
+  if (w.header().moderate_scales != 1 || w.columns == 0) return fallback(context, product);
   for (int64_t row = 0; row < product.m; row += kPassRows) {
     const int64_t rows = std::min(kPassRows, product.m - row);
-    SplitRows x(w, rows);
+    SplitRows x(product, row, rows, kernels);
     tersor_status status = x.allocate(context);
-    if (status == TERSOR_OK) status = x.fill(context, product, row, tiles);
+    if (status == TERSOR_OK) status = x.fill(context);
     if (status != TERSOR_OK) return status;
     status = for_chunks(context, w.tiles(), tile_grain(product, rows), [&](int64_t begin, int64_t end) {
       alignas(64) float sums[kPassRows * kTileColumns];
-      for (int64_t tile = begin; tile < end; ++tile) {
-        const uint8_t* data = w.data + tile * tile_bytes;
-        std::fill(sums, sums + rows * kTileColumns, 0.0f);
-        int64_t padded_k = 0;
-        w.for_blocks([&](int64_t block, int64_t, int64_t depth, int64_t offset) {
-          tiles.multiply(w.plane_bits, data + offset, padded_depth(depth), x.block(block, padded_k), rows, sums);
-          padded_k += padded_depth(depth);
-        });
-        if (w.has_offsets) add_offsets(x, rows, blocks, reinterpret_cast<const float*>(data + codes_end), sums);
-        write_tile(product, tile, row, rows, sums);
-      }
+      for (int64_t tile = begin; tile < end; ++tile) multiply_tile(product, kernels, x, tile, row, rows, sums);
     });
     if (status != TERSOR_OK) return status;
     for (int64_t i = 0, end = 0; i < rows; i = end) {
@@ -112,6 +221,7 @@ tersor_status gemm_quantized_digits(tersor_context* context, const QuantizedProd
       run.m = end - i;
       run.x += (row + i) * w.columns;
       run.y += (row + i) * w.rows;
+      if (run.epilogue.residual != nullptr) run.epilogue.residual += (row + i) * w.rows;
       status = fallback(context, run);
       if (status != TERSOR_OK) return status;
     }

@@ -13,7 +13,7 @@ namespace {
 
 // The same arithmetic as `dequantize`: the weights have its bits, except where an offset stands for a bias.
 template <int kBits, bool kOffsets>
-void expand_plane(const uint8_t* block, const float* offsets, int64_t depth, float* __restrict panel) {
+void expand_codes(const uint8_t* block, const float* offsets, int64_t depth, float* __restrict panel) {
   constexpr int kHalf = kTileColumns / 2;
   constexpr uint32_t kMask = (1u << kBits) - 1;
   const auto* scales = reinterpret_cast<const float*>(block);
@@ -23,17 +23,26 @@ void expand_plane(const uint8_t* block, const float* offsets, int64_t depth, flo
   const uint8_t* codes = block + kBlockHeader;
   for (int64_t k = 0; k < depth; k += 4) {
     for (int half = 0; half < 2; ++half) {
-      const uint8_t* bytes = codes + (kBits == 8 ? k * kTileColumns + half * 64 : kBits == 4 ? k * kHalf : k / 8 * 64);
-      const int shift = kBits == 8 ? 0 : kBits == 4 ? half * 4 : half * 2 + static_cast<int>(k & 4);
-      const auto* lanes = reinterpret_cast<const uint32_t*>(bytes);
-      for (int b = 0; b < 4; ++b) {
-        float* to = panel + (k + b) * kTileColumns + half * kHalf;
-        for (int i = 0; i < kHalf; ++i) {
-          const auto code = static_cast<int32_t>(lanes[i] >> (8 * b + shift) & kMask);
-          const float step = static_cast<float>(code + zeros[half * kHalf + i]);
-          const float value = scales[half * kHalf + i] * step;
-          to[i] = kOffsets ? value + offsets[half * kHalf + i] : value;
+      const auto write = [&](auto&& code) {
+        for (int b = 0; b < 4; ++b) {
+          float* to = panel + (k + b) * kTileColumns + half * kHalf;
+          for (int i = 0; i < kHalf; ++i) {
+            const float step = static_cast<float>(static_cast<int32_t>(code(i, 8 * b)) + zeros[half * kHalf + i]);
+            const float value = scales[half * kHalf + i] * step;
+            to[i] = kOffsets ? value + offsets[half * kHalf + i] : value;
+          }
         }
+      };
+      if (kBits == 3 && k / 4 % 4 == kSplitStep) {
+        const auto* low = reinterpret_cast<const uint32_t*>(codes + k / 16 * 192 + half * 64);
+        const auto* high = reinterpret_cast<const uint32_t*>(codes + k / 16 * 192 + 128);
+        write([=](int i, int byte) {
+          return (low[i] >> (byte + kSplitLow) & 3) | (high[i] >> (byte + split_high(half)) & 1) << 2;
+        });
+      } else {
+        const auto [line, shift] = code_place(kBits, k / 4, half);
+        const auto* lanes = reinterpret_cast<const uint32_t*>(codes + line);
+        write([=, first = shift](int i, int byte) { return lanes[i] >> (byte + first) & kMask; });
       }
     }
   }
@@ -41,16 +50,24 @@ void expand_plane(const uint8_t* block, const float* offsets, int64_t depth, flo
 
 template <int kBits>
 void expand_bits(const uint8_t* block, const float* offsets, int64_t depth, float* panel) {
-  if (offsets == nullptr) return expand_plane<kBits, false>(block, offsets, depth, panel);
-  expand_plane<kBits, true>(block, offsets, depth, panel);
+  if (offsets == nullptr) return expand_codes<kBits, false>(block, offsets, depth, panel);
+  expand_codes<kBits, true>(block, offsets, depth, panel);
 }
 
 // Writes up to three rows past `depth`, which the panel has room for.
-[[maybe_unused]] void expand_block(int plane_bits, const uint8_t* block, const float* offsets, int64_t depth,
-                                   float* panel) {
-  if (plane_bits == 2) return expand_bits<2>(block, offsets, depth, panel);
-  if (plane_bits == 4) return expand_bits<4>(block, offsets, depth, panel);
-  expand_bits<8>(block, offsets, depth, panel);
+[[maybe_unused]] void expand_block(int bits, const uint8_t* block, const float* offsets, int64_t depth, float* panel) {
+  switch (bits) {
+    case 1:
+      return expand_bits<1>(block, offsets, depth, panel);
+    case 2:
+      return expand_bits<2>(block, offsets, depth, panel);
+    case 3:
+      return expand_bits<3>(block, offsets, depth, panel);
+    case 4:
+      return expand_bits<4>(block, offsets, depth, panel);
+    default:
+      return expand_bits<8>(block, offsets, depth, panel);
+  }
 }
 
 // Two vectors of columns by kRows rows.

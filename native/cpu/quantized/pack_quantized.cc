@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cstring>
 #include <limits>
 
@@ -19,6 +20,8 @@ class CodeReader {
 
   int shift() const { return shift_; }
   int32_t highest() const { return (1 << bits_) - 1; }
+  // Counted from here, an offset is small and little of it cancels against the sum of codes.
+  int32_t middle() const { return (highest() + 1) / 2; }
 
   uint8_t at(int64_t row, int64_t column) const {
     const int64_t bit = column * bits_;
@@ -35,15 +38,17 @@ class CodeReader {
 };
 
 // Puts the code of the j-th k of a block and column i of its tile where layout.h says.
-void place(int plane_bits, int64_t j, int64_t i, uint8_t code, uint8_t* codes) {
-  const int64_t half = i / 16, byte = i % 16 * 4 + j % 4;
-  if (plane_bits == 8) {
-    codes[j / 4 * 128 + half * 64 + byte] = code;
-  } else if (plane_bits == 4) {
-    codes[j / 4 * 64 + byte] |= static_cast<uint8_t>(code << (half * 4));
-  } else {
-    codes[j / 8 * 64 + byte] |= static_cast<uint8_t>(code << (half * 2 + (j & 4)));
+void place(int bits, int64_t j, int64_t i, uint8_t code, uint8_t* codes) {
+  const int64_t step = j / 4, byte = i % 16 * 4 + j % 4;
+  const int half = static_cast<int>(i / 16);
+  if (bits == 3 && step % 4 == kSplitStep) {
+    uint8_t* lines = codes + step / 4 * 192 + byte;
+    lines[half * 64] |= static_cast<uint8_t>((code & 3) << kSplitLow);
+    lines[128] |= static_cast<uint8_t>(code >> 2 << split_high(half));
+    return;
   }
+  const auto [line, shift] = code_place(bits, step, half);
+  codes[line + byte] |= static_cast<uint8_t>(code << shift);
 }
 
 template <typename T>
@@ -51,12 +56,34 @@ void write(uint8_t* to, int64_t i, T value) {
   std::memcpy(to + i * static_cast<int64_t>(sizeof value), &value, sizeof value);
 }
 
+// Sums of up to 2^31 times such a scale, and such a scale over 16, are normal numbers.
+bool is_moderate(float scale) { return scale >= 0x1p-64f && scale <= 0x1p64f; }
+
+PackedHeader header_of(const CodeReader& reader, const tersor_affine& affine) {
+  const float* scales = data_of<const float>(affine.scales);
+  const int64_t count = elements_of(affine.scales);
+  PackedHeader header = {.zero_point = reader.shift(),
+                         .moderate_scales = std::all_of(scales, scales + count, is_moderate)};
+  if (affine.biases != nullptr) {
+    header.zero_point = reader.middle();
+  } else if (affine.zero_points != nullptr && count > 0) {
+    const int32_t* zeros = data_of<const int32_t>(affine.zero_points);
+    const bool shared = std::all_of(zeros, zeros + count, [&](int32_t zero) { return zero == zeros[0]; });
+    const int64_t zero = int64_t{zeros[0]} + reader.shift();
+    header.zero_point = shared && zero >= 0 && zero <= reader.highest() ? static_cast<int32_t>(zero) : -1;
+  }
+  return header;
+}
+
 }  // namespace
 
 int64_t quantized_bytes(int64_t rows, int64_t columns, int32_t bits, int64_t group_size, int32_t has_offsets) {
-  const PackedMatrix w = {nullptr, rows, columns, plane_bits_of(bits), group_size, has_offsets != 0};
+  const PackedMatrix w = {nullptr, rows, columns, bits, group_size, has_offsets != 0};
+  constexpr int64_t kMost = std::numeric_limits<int64_t>::max();
   int64_t bytes;
-  return __builtin_mul_overflow(w.tiles(), w.tile_bytes(), &bytes) ? std::numeric_limits<int64_t>::max() : bytes;
+  return __builtin_mul_overflow(w.tiles(), w.tile_bytes(), &bytes) || bytes > kMost - kPackedHeader
+             ? kMost
+             : bytes + kPackedHeader;
 }
 
 tersor_status pack_quantized(tersor_context* context, const tersor_tensor* codes, const tersor_affine* affine,
@@ -65,18 +92,18 @@ tersor_status pack_quantized(tersor_context* context, const tersor_tensor* codes
   if (const tersor_status status = check_affine(context, affine, rows, columns); status != TERSOR_OK) return status;
   const CodeReader reader(codes);
   const bool has_offsets = affine->biases != nullptr;
-  const PackedMatrix w = {nullptr,    rows, columns, plane_bits_of(bits_of(codes->dtype)), affine->group_size,
-                          has_offsets};
+  const PackedMatrix w = {nullptr, rows, columns, bits_of(codes->dtype), affine->group_size, has_offsets};
   const int64_t codes_end = w.blocks_bytes();
   const int64_t tile_bytes = w.tile_bytes();
-  // Counted from the middle code, an offset is small and little of it cancels against the sum of codes.
-  const int32_t middle = (reader.highest() + 1) / 2;
+  const PackedHeader header = header_of(reader, *affine);
+  std::memset(packed->data, 0, kPackedHeader);
+  std::memcpy(packed->data, &header, sizeof header);
   const AffineGroups groups(affine, columns);
   FirstPlace bad, bad_zero;
   const tersor_status status =
       for_chunks(context, w.tiles(), row_grain(8 * kTileColumns * columns), [&](int64_t begin, int64_t end) {
         for (int64_t tile = begin; tile < end; ++tile) {
-          uint8_t* data = data_of<uint8_t>(packed) + tile * tile_bytes;
+          uint8_t* data = data_of<uint8_t>(packed) + kPackedHeader + tile * tile_bytes;
           std::memset(data, 0, static_cast<size_t>(tile_bytes));
           const int64_t first = tile * kTileColumns;
           w.for_blocks([&](int64_t block, int64_t k, int64_t depth, int64_t offset) {
@@ -84,16 +111,16 @@ tersor_status pack_quantized(tersor_context* context, const tersor_tensor* codes
             for (int64_t i = 0; i < std::min(kTileColumns, rows - first); ++i) {
               const int64_t row = first + i;
               groups.for_columns(row, k, k + depth, bad, [&](const AffineGroup& group, int64_t, int64_t) {
-                const int32_t zero = has_offsets ? middle : group.zero_point + reader.shift();
+                const int32_t zero = has_offsets ? reader.middle() : group.zero_point + reader.shift();
                 if (zero < 0 || zero > reader.highest()) return bad_zero.report(row * columns + k);
                 write(to, i, group.scale);
                 write(to + kTileColumns * 4, i, static_cast<int16_t>(-zero));
                 if (has_offsets) {
-                  const double value = group.bias + double{group.scale} * (middle - reader.shift());
+                  const double value = group.bias + double{group.scale} * (reader.middle() - reader.shift());
                   write(data + codes_end + block * kOffsetBytes, i, static_cast<float>(value));
                 }
                 for (int64_t j = 0; j < depth; ++j) {
-                  place(w.plane_bits, j, i, reader.at(row, k + j), to + kBlockHeader);
+                  place(w.bits, j, i, reader.at(row, k + j), to + kBlockHeader);
                 }
               });
             }

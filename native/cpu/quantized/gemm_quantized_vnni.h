@@ -1,0 +1,357 @@
+// The int8 unit of x86 (AVX-512 VNNI, AVX-VNNI), written once for both widths. Anonymous, so that each file that
+// includes it has its own code for its own ISA.
+//
+// Vector brings the types Integers and Floats, kWidth (lanes of 32 bits), and the operations used below.
+#pragma once
+
+#include <immintrin.h>
+
+#include <cstring>
+
+#include "cpu/quantized/gemm_quantized_digits.h"
+
+namespace tersor::cpu {
+namespace {
+
+// What takes vectors by reference must become part of its caller, or they leave their registers.
+#define TERSOR_INLINE [[gnu::always_inline]] inline
+
+// --- x into digits ---------------------------------------------------------------------------------------------------
+
+// Largest numbers that so many balanced digits hold; of three, below 0x7f7f7f by more than the rounding of a scale can
+// add.
+inline constexpr float kLargest[kMostDigits] = {127.0f, 32639.0f, 8355600.0f};
+// Magnitudes whose scales and sums stay far inside f32, as bits: 2^-80 and 2^80.
+inline constexpr int32_t kSmallestBits = 47 << 23, kLargestBits = 207 << 23;
+
+// Count a multiple of 64.
+template <typename Vector, int kDigits>
+void split_values(const float* values, int64_t count, float inverse, int8_t* planes) {
+  const auto factor = Vector::broadcast(inverse);
+  const auto half = Vector::broadcast(int32_t{128});
+  constexpr int kStep = 4 * Vector::kWidth;
+  for (int64_t k = 0; k < count; k += kStep) {
+    typename Vector::Integers rest[4];
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; ++i) {
+      rest[i] = Vector::round(Vector::multiply(Vector::load(values + k + i * Vector::kWidth), factor));
+    }
+#pragma GCC unroll 3
+    for (int d = 0; d < kDigits; ++d) {
+      if (d + 1 == kDigits) {
+        Vector::store_bytes(planes + d * kBlockDepth + k, rest[0], rest[1], rest[2], rest[3]);
+        break;
+      }
+      Vector::store_low_bytes(planes + d * kBlockDepth + k, rest[0], rest[1], rest[2], rest[3]);
+#pragma GCC unroll 4
+      for (int i = 0; i < 4; ++i) rest[i] = Vector::shift_right_8(Vector::add(rest[i], half));
+    }
+  }
+}
+
+// The span's values with zeros as padding; `room` holds a copy where x itself will not do.
+inline const float* padded_values(const float* x, const Span& span, int64_t count, float* room) {
+  if (count == span.depth) return x;
+  float* to = room;
+  for (int64_t i = 0; i < span.blocks; ++i) {
+    const int64_t depth = span.depth_of(i), padded = padded_depth(depth);
+    std::memcpy(to, x + i * span.block_depth, static_cast<size_t>(depth) * sizeof(float));
+    std::fill(to + depth, to + padded, 0.0f);
+    to += padded;
+  }
+  std::fill(to, room + count, 0.0f);
+  return room;
+}
+
+// Planes of digits, kBlockDepth bytes apart, by steps of four k: for each step, four bytes of each plane.
+inline void interleave(const int8_t* planes, int64_t count, int64_t padded, int8_t* digits) {
+  const int64_t step = count * 4;
+  int64_t d = 0;
+  for (; d + 4 <= count; d += 4) {
+    for (int64_t k = 0; k < padded; k += 16) {
+      const auto* from = reinterpret_cast<const __m128i*>(planes + d * kBlockDepth + k);
+      constexpr int64_t kNext = kBlockDepth / 16;
+      const __m128i a = _mm_load_si128(from), b = _mm_load_si128(from + kNext);
+      const __m128i c = _mm_load_si128(from + 2 * kNext), e = _mm_load_si128(from + 3 * kNext);
+      const __m128i ab = _mm_unpacklo_epi32(a, b), ce = _mm_unpacklo_epi32(c, e);
+      const __m128i ab_high = _mm_unpackhi_epi32(a, b), ce_high = _mm_unpackhi_epi32(c, e);
+      int8_t* to = digits + k / 4 * step + d * 4;
+      _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm_unpacklo_epi64(ab, ce));
+      _mm_storeu_si128(reinterpret_cast<__m128i*>(to + step), _mm_unpackhi_epi64(ab, ce));
+      _mm_storeu_si128(reinterpret_cast<__m128i*>(to + 2 * step), _mm_unpacklo_epi64(ab_high, ce_high));
+      _mm_storeu_si128(reinterpret_cast<__m128i*>(to + 3 * step), _mm_unpackhi_epi64(ab_high, ce_high));
+    }
+  }
+  for (; d < count; ++d) {
+    const int8_t* plane = planes + d * kBlockDepth;
+    for (int64_t k = 0; k < padded; k += 4) std::memcpy(digits + k / 4 * step + d * 4, plane + k, 4);
+  }
+}
+
+// Of each plane over a block, from interleaved digits: lanes are planes.
+template <typename Vector>
+void sum_planes(const int8_t* digits, int64_t count, int64_t padded, int32_t* sums) {
+  for (int64_t first = 0; first < count; first += Vector::kWidth) {
+    const auto lanes = Vector::first_lanes(std::min<int64_t>(count - first, Vector::kWidth));
+    auto even = Vector::broadcast(0), odd = even;
+    const int8_t* from = digits + first * 4;
+    for (int64_t k = 0; k < padded; k += 8, from += count * 8) {
+      Vector::multiply_add(even, Vector::ones(), Vector::load_lanes(from, lanes));
+      Vector::multiply_add(odd, Vector::ones(), Vector::load_lanes(from + count * 4, lanes));
+    }
+    Vector::store_lanes(sums + first, lanes, Vector::add(even, odd));
+  }
+}
+
+template <typename Vector>
+void split(const SplitInput& x, const Span& span, int digits, int8_t* to, int32_t* sums, float* scales, uint8_t* good) {
+  alignas(64) float room[kBlockDepth];
+  alignas(64) int8_t planes[kMostTileDigits * kBlockDepth];
+  float inverses[kMostTileDigits];
+  const int64_t count = (span.padded + 63) / 64 * 64;
+  for (int64_t i = 0; i < x.rows; ++i) {
+    // By bits, where infinity and then NaN are the largest: a maximum of floats may lose NaN.
+    const float* values = padded_values(x.values + i * x.stride, span, count, room);
+    const int32_t bits = Vector::largest_magnitude(values, count);
+    const bool zero = bits == 0, fits = bits >= kSmallestBits && bits <= kLargestBits;
+    float largest;
+    std::memcpy(&largest, &bits, sizeof largest);
+    if (!zero && !fits) good[i] = 0;
+    scales[i] = fits ? largest / kLargest[digits - 1] : 0;
+    inverses[i] = fits ? kLargest[digits - 1] / largest : 0;
+  }
+  for (int64_t i = 0; i < x.rows; ++i) {
+    int8_t* plane = planes + i * digits * kBlockDepth;
+    const float* values = padded_values(x.values + i * x.stride, span, count, room);
+    if (good[i] == 0) {
+      std::memset(plane, 0, static_cast<size_t>(digits * kBlockDepth));
+    } else if (digits == 1) {
+      split_values<Vector, 1>(values, count, inverses[i], plane);
+    } else if (digits == 2) {
+      split_values<Vector, 2>(values, count, inverses[i], plane);
+    } else {
+      split_values<Vector, 3>(values, count, inverses[i], plane);
+    }
+  }
+  const int64_t all = x.rows * digits;
+  interleave(planes, all, span.padded, to);
+  for (int64_t i = 0; i < span.blocks; ++i, sums += all) {
+    const int64_t padded = padded_depth(span.depth_of(i));
+    sum_planes<Vector>(to, all, padded, sums);
+    to += padded * all;
+  }
+}
+
+// --- codes into bytes ------------------------------------------------------------------------------------------------
+
+// The codes of four k, step 0 to 3 of 16 k, as bytes, by half of the columns; those of half 1 are 2^kBits too large. Of
+// each line, `part` says which of its vectors to take.
+template <typename Vector, int kBits>
+TERSOR_INLINE void bytes_of(const uint8_t* lines, int part, int step, typename Vector::Integers (&out)[2]) {
+  const auto line = [&](int number) { return Vector::load_bytes(lines + number * 64 + part * Vector::kWidth * 4); };
+  if (kBits == 3 && step == kSplitStep) {
+    // Two bits from 6 on of the line of a half, one from bit 6 or 7 of the third.
+    out[0] = Vector::merged(Vector::shift_right(line(0), 6), 3, Vector::shift_right(line(2), 4), 4);
+    out[1] = Vector::merged(Vector::shift_right(line(1), 3), 24, Vector::shift_right(line(2), 2), 32);
+    return;
+  }
+  const auto [offset, shift] = code_place(kBits, step, 0);
+  auto both = line(static_cast<int>(offset / 64));
+  if (shift > 0) both = Vector::shift_right(both, shift);
+  constexpr uint8_t kLow = (1 << kBits) - 1, kHigh = static_cast<uint8_t>(kLow << kBits);
+  out[0] = Vector::masked(both, kLow);
+  out[1] = Vector::masked(both, kHigh);
+}
+
+template <typename Vector, int kBits>
+void widen_span(const Span& span, const uint8_t* from, uint8_t* to) {
+  for (int64_t i = 0; i < span.blocks; ++i) {
+    const int64_t padded = padded_depth(span.depth_of(i));
+    std::memcpy(to, from, kTileColumns * 4);
+    const auto* zeros = reinterpret_cast<const int16_t*>(from + kTileColumns * 4);
+    auto* wide_zeros = reinterpret_cast<int16_t*>(to + kTileColumns * 4);
+    for (int j = 0; j < kTileColumns; ++j) {
+      wide_zeros[j] = static_cast<int16_t>(zeros[j] * (j < kTileColumns / 2 ? 1 : 1 << kBits));
+    }
+    from += kBlockHeader;
+    to += kBlockHeader;
+    for (int64_t k = 0; k < padded; k += 16, from += 64 * kBits, to += 512) {
+#pragma GCC unroll 2
+      for (int part = 0; part < 16 / Vector::kWidth; ++part) {
+#pragma GCC unroll 4
+        for (int step = 0; step < 4; ++step) {
+          typename Vector::Integers bytes[2];
+          bytes_of<Vector, kBits>(from, part, step, bytes);
+          Vector::store(to + step * 128 + part * Vector::kWidth * 4, bytes[0]);
+          Vector::store(to + step * 128 + 64 + part * Vector::kWidth * 4, bytes[1]);
+        }
+      }
+    }
+  }
+}
+
+template <typename Vector>
+void widen(int bits, const Span& span, const uint8_t* blocks, uint8_t* wide) {
+  switch (bits) {
+    case 1:
+      return widen_span<Vector, 1>(span, blocks, wide);
+    case 2:
+      return widen_span<Vector, 2>(span, blocks, wide);
+    case 3:
+      return widen_span<Vector, 3>(span, blocks, wide);
+    default:
+      return widen_span<Vector, 4>(span, blocks, wide);
+  }
+}
+
+// --- products --------------------------------------------------------------------------------------------------------
+
+// What the sums of a row's digits stand for, before scales.
+template <typename Vector, int kDigits>
+TERSOR_INLINE typename Vector::Floats value_of(const typename Vector::Integers (*sums)[2], int v) {
+  if constexpr (kDigits == 1) return Vector::to_floats(sums[0][v]);
+  const auto low = Vector::to_floats(Vector::add(Vector::shift_left_8(sums[1][v]), sums[0][v]));
+  if constexpr (kDigits == 2) return low;
+  if constexpr (kDigits == 3) {
+    return Vector::multiply_add(Vector::to_floats(sums[2][v]), Vector::broadcast(65536.0f), low);
+  }
+}
+
+// What is left to do with the sums of a block of several: partial[i] += value * the block's scales.
+template <typename Vector, int kDigits, int kRows>
+TERSOR_INLINE void add_block(const typename Vector::Integers (*sums)[2], const float* scales,
+                             float (*partial)[2 * Vector::kWidth]) {
+  const typename Vector::Floats scale[2] = {Vector::load(scales), Vector::load(scales + Vector::kWidth)};
+#pragma GCC unroll 8
+  for (int i = 0; i < kRows; ++i) {
+#pragma GCC unroll 2
+    for (int v = 0; v < 2; ++v) {
+      float* to = partial[i] + v * Vector::kWidth;
+      const auto value = value_of<Vector, kDigits>(sums + i * kDigits, v);
+      Vector::store(to, Vector::multiply_add(value, scale[v], Vector::load(to)));
+    }
+  }
+}
+
+// Of the one block of a span: out += value * the row's scale * the block's. `column` is the first of the two vectors'.
+template <typename Vector, int kDigits, int kRows>
+TERSOR_INLINE void add_whole(const typename Vector::Integers (*sums)[2], const float* scales, const float* row_scales,
+                             int64_t column, float* out) {
+  const typename Vector::Floats scale[2] = {Vector::load(scales), Vector::load(scales + Vector::kWidth)};
+#pragma GCC unroll 8
+  for (int i = 0; i < kRows; ++i) {
+#pragma GCC unroll 2
+    for (int v = 0; v < 2; ++v) {
+      float* to = out + i * kTileColumns + column + v * Vector::kWidth;
+      const auto row_scale = Vector::broadcast(row_scales[2 * i + (column + v * Vector::kWidth) / 16]);
+      const auto value = Vector::multiply(value_of<Vector, kDigits>(sums + i * kDigits, v), row_scale);
+      Vector::store(to, Vector::multiply_add(value, scale[v], Vector::load(to)));
+    }
+  }
+}
+
+// Of the blocks of a span together: out += partial * the rows' scales.
+template <typename Vector, int kRows>
+void add_span(const float (*partial)[2 * Vector::kWidth], const float* scales, int64_t column, float* out) {
+#pragma GCC unroll 8
+  for (int i = 0; i < kRows; ++i) {
+#pragma GCC unroll 2
+    for (int v = 0; v < 2; ++v) {
+      const auto scale = Vector::broadcast(scales[2 * i + (column + v * Vector::kWidth) / 16]);
+      float* to = out + i * kTileColumns + column + v * Vector::kWidth;
+      Vector::store(to, Vector::multiply_add(Vector::load(partial[i] + v * Vector::kWidth), scale, Vector::load(to)));
+    }
+  }
+}
+
+template <typename Vector>
+typename Vector::Integers four_bytes(const int8_t* digits) {
+  int32_t four;
+  std::memcpy(&four, digits, 4);
+  return Vector::broadcast(four);
+}
+
+// Two vectors of columns from `column` on, kRows rows of x.
+template <typename Vector, int kDigits, int kRows, bool kSharedZero>
+void multiply_columns(const DigitVariant& variant, const Span& span, const uint8_t* block, const SplitTile& x,
+                      int64_t column, float* out) {
+  constexpr int kSums = kRows * kDigits;
+  alignas(64) float partial[kRows][2 * Vector::kWidth];
+  if (span.blocks != 1) std::memset(partial, 0, sizeof partial);
+  const int8_t* digits = x.digits;
+  const int32_t* starts = x.starts;
+  const uint8_t* ahead = variant.ahead;
+  const int64_t ahead_step = variant.ahead_step;
+  for (int64_t i = 0; i < span.blocks; ++i, starts += x.start_stride) {
+    typename Vector::Integers sums[kSums][2];
+    if constexpr (kSharedZero) {
+#pragma GCC unroll 16
+      for (int r = 0; r < kSums; ++r) {
+        sums[r][0] = Vector::broadcast(starts[2 * r + column / 16]);
+        sums[r][1] = Vector::broadcast(starts[2 * r + (column + Vector::kWidth) / 16]);
+      }
+    } else {
+      const auto* zeros = reinterpret_cast<const int16_t*>(block + kTileColumns * 4) + column;
+      const auto left = Vector::widen(zeros), right = Vector::widen(zeros + Vector::kWidth);
+#pragma GCC unroll 16
+      for (int r = 0; r < kSums; ++r) {
+        // Sums of digits fit int16: the product of the low halves is -zero * sum; the high half of the zeros is 0.
+        const auto sum = Vector::broadcast(starts[2 * r]);
+        sums[r][0] = Vector::multiply_low(left, sum);
+        sums[r][1] = Vector::multiply_low(right, sum);
+      }
+    }
+    // Here and after the loop: what gcc 12 would otherwise move into the loop comes with copies and spills.
+#pragma GCC unroll 16
+    for (int r = 0; r < kSums; ++r) Vector::pin(sums[r][0], sums[r][1]);
+    const int64_t padded = padded_depth(span.depth_of(i));
+    const uint8_t* codes = block + kBlockHeader + column * 4;
+#pragma GCC unroll 1
+    for (int64_t k = 0; k < padded; k += 8) {
+#pragma GCC unroll 2
+      for (int step = 0; step < 2; ++step, codes += 128, digits += kSums * 4, ahead += ahead_step) {
+        __builtin_prefetch(ahead);
+        const auto left = Vector::load_bytes(codes), right = Vector::load_bytes(codes + Vector::kWidth * 4);
+#pragma GCC unroll 16
+        for (int r = 0; r < kSums; ++r) {
+          const auto four = four_bytes<Vector>(digits + r * 4);
+          Vector::multiply_add(sums[r][0], left, four);
+          Vector::multiply_add(sums[r][1], right, four);
+        }
+      }
+    }
+#pragma GCC unroll 16
+    for (int r = 0; r < kSums; ++r) Vector::pin(sums[r][0], sums[r][1]);
+    __asm__ volatile("" ::: "memory");
+    const auto* scales = reinterpret_cast<const float*>(block) + column;
+    if (span.blocks == 1) return add_whole<Vector, kDigits, kRows>(sums, scales, x.scales, column, out);
+    add_block<Vector, kDigits, kRows>(sums, scales, partial);
+    block += kBlockHeader + padded * kTileColumns;
+  }
+  add_span<Vector, kRows>(partial, x.scales, column, out);
+}
+
+template <typename Vector, int kDigits, int kRows>
+void multiply_rows(const DigitVariant& variant, const Span& span, const uint8_t* wide, const SplitTile& x, float* out) {
+  if constexpr (kRows > 1) {
+    if (variant.rows < kRows) return multiply_rows<Vector, kDigits, kRows - 1>(variant, span, wide, x, out);
+  }
+  for (int64_t column = 0; column < kTileColumns; column += 2 * Vector::kWidth) {
+    if (variant.shared_zero) {
+      multiply_columns<Vector, kDigits, kRows, true>(variant, span, wide, x, column, out);
+    } else {
+      multiply_columns<Vector, kDigits, kRows, false>(variant, span, wide, x, column, out);
+    }
+  }
+}
+
+template <typename Vector>
+void multiply(const DigitVariant& variant, const Span& span, const uint8_t* wide, const SplitTile& x, float* out) {
+  constexpr auto& kRows = Vector::kTileRows;
+  if (variant.digits == 1) return multiply_rows<Vector, 1, kRows[0]>(variant, span, wide, x, out);
+  if (variant.digits == 2) return multiply_rows<Vector, 2, kRows[1]>(variant, span, wide, x, out);
+  multiply_rows<Vector, 3, kRows[2]>(variant, span, wide, x, out);
+}
+
+}  // namespace
+}  // namespace tersor::cpu

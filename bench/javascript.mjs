@@ -12,11 +12,15 @@ import { dynamicInt8, loadOnnxRuntime, matMulNBits } from './onnxruntime.mjs';
  * What a row measured from JavaScript asks for.
  *
  * @typedef {{ family: 'call' }
- *   | { family: 'matMulNBits', m: number, n: number, k: number, bits: 2 | 4 | 8, groupSize: number, accuracyLevel: 0 | 4 }
+ *   | { family: 'matMulNBits', m: number, n: number, k: number, bits: 2 | 4 | 8, groupSize: number,
+ *       inputPrecision: import('../lib/index.js').InputPrecision | null, accuracyLevel: 0 | 4 }
  *   | { family: 'dynamicInt8', m: number, n: number, k: number }} PackageJob
  */
 
 /** @typedef {{ oursUs: number, peer?: string, peerUs?: number, ratio?: number, busy?: string }} Measured */
+
+/** Of the largest element, between products that round their inputs each in their own way. */
+const TOLERANCE = { int8: 0.1, int16: 1e-3 };
 
 /** Above this p90/p10 the machine was busy; a call allocates, and so varies more than a kernel. */
 const QUIET_SPREAD = 1.25;
@@ -78,11 +82,13 @@ async function measureCall(tersor, { quick }) {
  * @param {{ threads: number, quick: boolean }} options
  */
 async function measureMatMulNBits(tersor, job, options) {
-  const { m, n, k, bits, groupSize } = job;
+  const { m, n, k, bits, groupSize, inputPrecision } = job;
   const numbers = uniform(m * k, 1);
   const dense = tersor.tensor(uniform(n * k, 2), [n, k]);
-  const weight = tersor.quantizeMatrix(dense, { bits, scheme: 'symmetric', granularity: 'group', groupSize });
+  const accurate = tersor.quantizeMatrix(dense, { bits, scheme: 'symmetric', granularity: 'group', groupSize });
   dense.dispose();
+  const weight = accurate.withInputPrecision(inputPrecision);
+  accurate.dispose();
   const ort = await loadOnnxRuntime();
   const { tensors } = weight.store();
   const codes = new Uint8Array(blob(tensors, 'codes'));
@@ -91,7 +97,8 @@ async function measureMatMulNBits(tersor, job, options) {
   const scales = new Float32Array(blob(tensors, 'scales'));
   const peer = await matMulNBits(ort, { ...job, x: numbers, codes, scales }, options.threads);
   const x = tersor.tensor(numbers, [m, k]);
-  return measureProduct({ weight, x, peer, tolerance: job.accuracyLevel === 4 ? 0.1 : 1e-4 }, options);
+  const tolerance = inputPrecision === null ? 1e-4 : TOLERANCE[inputPrecision];
+  return measureProduct({ weight, x, peer, tolerance }, options);
 }
 
 /**

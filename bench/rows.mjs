@@ -34,6 +34,7 @@ export const ROWS = [
   ...gemmInt8(),
   ...gemmInt8Dynamic(),
   ...matMulNBits(),
+  ...quantizedShares(),
   ...csr(),
   ...nm(),
   ...blocks(),
@@ -114,18 +115,60 @@ function gemmInt8Dynamic() {
   );
 }
 
-/** Group-quantized weights, f32 activations. @returns {Row[]} */
+/**
+ * Targets are for f32-accurate products with the peer's in f32, for int8 inputs with its accuracy level 4.
+ *
+ * @returns {Row[]}
+ */
 function matMulNBits() {
+  /** @typedef {Record<number, readonly [number, number]>} BatchTargets */
+  /** @typedef {{ groupSize: number, inputPrecision: 'int8' | 'int16' | null, accuracyLevel: 0 | 4 }} Variant */
+  /** @type {(kernel: string, variant: Variant, targets: BatchTargets) => Row[]} */
+  const family = (kernel, variant, targets) =>
+    LAYERS.flatMap(({ n, k }) =>
+      Object.entries(targets).map(([batch, target]) => ({
+        kernel: `gemm 4-bit g${variant.groupSize}, ${kernel}`,
+        shape: shapeOf(Number(batch), n, k),
+        job: { family: 'matMulNBits', m: Number(batch), n, k, bits: 4, ...variant },
+        quick: n === 1024 && Number(batch) <= 16,
+        measure: 'ratio',
+        target,
+      })),
+    );
+  /** @type {(groupSize: number) => Variant} */
+  const int8 = (groupSize) => ({ groupSize, inputPrecision: 'int8', accuracyLevel: 4 });
+  return [
+    ...family(
+      'f32-accurate',
+      { groupSize: 128, inputPrecision: null, accuracyLevel: 0 },
+      { 1: [5, 3.5], 4: [5.5, 4.5], 16: [2.3, 2.1], 128: [1.4, 1.3] },
+    ),
+    ...family(
+      'int16 inputs',
+      { groupSize: 128, inputPrecision: 'int16', accuracyLevel: 0 },
+      { 16: [3.4, 3], 128: [2, 1.9] },
+    ),
+    ...family('int8 inputs', int8(128), { 1: [1.35, 1.3], 4: [2.3, 2], 16: [2.1, 1.9], 128: [2.1, 1.9] }),
+    ...family('int8 inputs', int8(32), { 1: [1.6, 1.5], 16: [2.7, 2.4], 128: [2.7, 2.4] }),
+  ];
+}
+
+/**
+ * Shares of the int8 unit's peak.
+ *
+ * @returns {Row[]}
+ */
+function quantizedShares() {
   /** @type {Record<number, readonly [number, number]>} */
-  const targets = { 1: [5, 3.5], 4: [5.5, 4.5], 16: [2.3, 2.1], 128: [1.4, 1.3] };
-  return LAYERS.flatMap(({ n, k }) =>
-    [1, 4, 16, 128].map((m) => ({
-      kernel: 'gemm 4-bit g128, f32-accurate',
-      shape: shapeOf(m, n, k),
-      job: { family: 'matMulNBits', m, n, k, bits: 4, groupSize: 128, accuracyLevel: 0 },
-      quick: n === 1024 && m <= 16,
-      measure: 'ratio',
-      target: targets[m] ?? null,
+  const targets = { 8: [0.77, 0.72], 4: [0.86, 0.86], 3: [0.85, 0.8], 2: [0.85, 0.8] };
+  return [8, 4, 3, 2].flatMap((bits) =>
+    [16, 32, 128].map((m) => ({
+      kernel: `gemm ${bits}-bit g128, int8 inputs, share of peak`,
+      shape: shapeOf(m, 1024, 1024),
+      job: `gemm_quantized:m=${m},n=1024,k=1024,group=128,bits=${bits},zero=0,input=8`,
+      quick: m === 32 && bits === 4,
+      measure: 'shareOfLimit',
+      target: bits === 4 && m < 32 ? null : (targets[bits] ?? null),
     })),
   );
 }

@@ -96,7 +96,7 @@ template <int kBits, int kDigits, int kRows, bool kSharedZero>
 void multiply_packed_tile(const Span& span, const uint8_t* block, const SplitTile& x, float* out) {
   constexpr int kSums = kRows * kDigits, kSets = kSums <= 2 ? 4 : kSums <= 4 ? 2 : 1;
   alignas(64) float partial[kRows][32];
-  if (span.blocks != 1) std::memset(partial, 0, sizeof partial);
+  std::memset(partial, 0, sizeof partial);
   const int8_t* digits = x.digits;
   const int32_t* starts = x.starts;
   for (int64_t i = 0; i < span.blocks; ++i, starts += x.start_stride) {

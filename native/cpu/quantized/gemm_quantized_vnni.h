@@ -277,7 +277,7 @@ void multiply_columns(const DigitVariant& variant, const Span& span, const uint8
                       int64_t column, float* out) {
   constexpr int kSums = kRows * kDigits;
   alignas(64) float partial[kRows][2 * Vector::kWidth];
-  if (span.blocks != 1) std::memset(partial, 0, sizeof partial);
+  std::memset(partial, 0, sizeof partial);
   const int8_t* digits = x.digits;
   const int32_t* starts = x.starts;
   const uint8_t* ahead = variant.ahead;

@@ -29,6 +29,7 @@ export { type Measurement, type MeasureOptions, measureModel } from './report/me
 export { createProgress, type Progress } from './report/progress';
 export { parseReport, type Report, type Stage, serializeReport } from './report/schema';
 export { renderTable } from './report/terminal';
+export { SparsePattern } from './sparse/pattern';
 export * from './tensor';
 export * from './train';
 export * from './weights';

@@ -182,6 +182,8 @@ export interface NativeOperations {
   packCsr(...args: [...Csr, packed: T]): void;
   csrGemm(x: T, ...rest: [...PackedCsr, ...Epilogue, y: T]): void;
   csrGemmInt8(x: T, ...rest: [...PackedCsr, ...Int8Epilogue, y: T]): void;
+  csrSetValues(...args: [...pattern: PackedCsr, values: T, packed: T]): void;
+  csrSddmm(dy: T, x: T, ...rest: [...pattern: PackedCsr, values: T]): void;
   packNm(w: T, keep: number, group: number, packed: T): void;
   unpackNm(...args: [...NmWeight, ids: Optional, y: T]): void;
   nmGemm(x: T, ...rest: [...NmWeight, ...Epilogue, y: T]): void;

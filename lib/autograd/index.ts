@@ -17,3 +17,4 @@ export { crossEntropy, distillation } from './losses';
 export { layerNorm, type NormOptions, rmsNorm } from './normalize';
 export { sum } from './reduce';
 export { logSoftmax, softmax } from './softmax';
+export { sparseLinear } from './sparse-linear';

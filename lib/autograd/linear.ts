@@ -76,7 +76,7 @@ function product(a: Tensor, transposeA: boolean, b: Tensor, transposeB: boolean,
   );
 }
 
-function rowsOf(x: Tensor, what: string): number {
+export function rowsOf(x: Tensor, what: string): number {
   if (x.shape.length !== 2) {
     throw new TersorError('ERR_TERSOR_SHAPE', `expected a matrix, got shape [${x.shape.join(', ')}], at ${what}`);
   }

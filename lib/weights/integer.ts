@@ -1,8 +1,8 @@
 import { epilogueArguments } from '../autograd';
 import { native } from '../native';
+import type { PackedCsr } from '../sparse/packed-csr';
 import { empty, full, keep, type Tensor, tensor, tidy } from '../tensor';
 import { type InputQuantization, InputQuantizer, type StaticInput } from './input';
-import type { PackedCsr } from './packed-csr';
 import { codeRange, type QuantizationScheme } from './scheme';
 import type { MatmulOptions } from './weight';
 

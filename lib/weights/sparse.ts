@@ -1,6 +1,7 @@
 import { type Bags, epilogueArguments } from '../autograd';
 import { TersorError } from '../errors';
 import { native } from '../native';
+import { PackedCsr } from '../sparse/packed-csr';
 import { type Affine, affineArguments, empty, keep, type Tensor, tensor, tidy } from '../tensor';
 import { bagOfGathered } from './bag';
 import { packBits, unpackBits } from './bit-stream';
@@ -9,7 +10,6 @@ import { type Csr, compressRows, denseRows, nonzerosOf, positionsOf, scaleValues
 import type { SparseDescriptor } from './descriptor';
 import { describeInput, type InputQuantization, type StaticInput, staticInput } from './input';
 import { denseIntegerProduct, integersOf, type Product, sparseIntegerProduct } from './integer';
-import { PackedCsr } from './packed-csr';
 import { decodePositions, encodePositions } from './relative-index';
 import {
   affineFor,
@@ -44,10 +44,8 @@ interface ValueQuantization {
 export class Sparse implements Weight {
   readonly kind = 'sparse';
   readonly shape: readonly [number, number];
-  /** u32 [rows + 1], as {@link CsrPattern} has them. */
-  readonly rowOffsets: Tensor;
-  /** u32 [nonzeros] */
-  readonly columns: Tensor;
+  private readonly rowOffsets: Tensor;
+  private readonly columns: Tensor;
   /** f32, or i8 beside the scales of `quantization`: what is stored. */
   private readonly values: Tensor;
   private readonly quantization: ValueQuantization | null;
@@ -196,8 +194,12 @@ export class Sparse implements Weight {
     return { ...csr, values: realValues(csr, this.quantization) };
   }
 
+  private packed(values: () => Tensor): PackedCsr {
+    return new PackedCsr(this.shape, () => ({ rowOffsets: this.rowOffsets, columns: this.columns, values: values() }));
+  }
+
   private floatProduct(quantization: ValueQuantization | null): Product {
-    const csr = new PackedCsr(this, () => (quantization === null ? this.values : tensor(this.csr().values)));
+    const csr = this.packed(() => (quantization === null ? this.values : tensor(this.csr().values)));
     return {
       multiply: (x, options) => {
         const y = empty([x.shape[0] ?? 0, this.shape[0]]);
@@ -211,7 +213,7 @@ export class Sparse implements Weight {
   private integerProduct(csr: Csr, { scales }: ValueQuantization, input: InputQuantization): Product {
     if (input !== 'dynamic' && this.nonzeros() <= SPARSE_PRODUCT_DENSITY * this.parameters()) {
       const sums = sumRows(csr.values as Int8Array, csr.rowOffsets);
-      return sparseIntegerProduct(new PackedCsr(this, () => this.values), input, scales, sums);
+      return sparseIntegerProduct(this.packed(() => this.values), input, scales, sums);
     }
     const dense = tensor(Int8Array.from(denseRows(csr)), this.shape);
     try {

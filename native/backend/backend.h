@@ -328,9 +328,9 @@ typedef struct tersor_backend {
   tersor_status (*gemm_quantized)(tersor_context*, const tersor_tensor* x, tersor_input_precision,
                                   const tersor_quantized* w, const tersor_epilogue*, const tersor_tensor* y);
 
-  // --- sparse products
-  // ------------------------------------------------------------------------------------------------ Rows of at most
-  // 2^31 / (255 * 128) nonzeros when values are i8. bytes i64 [1]: of what pack_csr writes.
+  // --- sparse products ------------------------------------------------------------------------------------------------
+  // Rows of at most 2^31 / (255 * 128) nonzeros when values are i8. bytes i64 [1]: of what pack_csr writes. u32 values, the
+  // numbers 1 ... nonzeros in any order, make a pattern: each is where the value of its nonzero stands, counted from 1.
   tersor_status (*csr_packed_bytes)(tersor_context*, const tersor_csr* w, const tersor_tensor* bytes);
   tersor_status (*pack_csr)(tersor_context*, const tersor_csr* w, const tersor_tensor* packed);
   // y[M,N] = epilogue(x[M,K] * w^T), f32. NaN and infinity in x reach the rows of w that have a nonzero for them.
@@ -339,6 +339,13 @@ typedef struct tersor_backend {
   // y[M,N] f32 from x u8 [M,K] and w of i8 values: the same bits as gemm_int8 gives with the dense weight.
   tersor_status (*csr_gemm_int8)(tersor_context*, const tersor_tensor* x, const tersor_packed_csr* w,
                                  const tersor_int8_epilogue*, const tersor_tensor* y);
+  // packed, of as many bytes as the pattern: what pack_csr makes of the weight f32 with `values` [nonzeros] in these places.
+  tersor_status (*csr_set_values)(tersor_context*, const tersor_packed_csr* pattern, const tersor_tensor* values,
+                                  const tersor_tensor* packed);
+  // Sampled dense-dense product (SDDMM), the gradient of a sparse weight: values[place of (n, k)] = sum_m dy[m,n] * x[m,k]
+  // for the nonzeros of the pattern, from dy f32 [M,N] and x f32 [M,K].
+  tersor_status (*csr_sddmm)(tersor_context*, const tersor_tensor* dy, const tersor_tensor* x,
+                             const tersor_packed_csr* pattern, const tersor_tensor* values);
 
   // Bytes of a packed N:M weight.
   int64_t (*nm_bytes)(int64_t rows, int64_t cols, int32_t keep, int32_t group);

@@ -192,7 +192,7 @@ auto gemm_int8_dynamic(Arguments& in) {
 }
 
 auto csr_packed_bytes(Arguments& in) {
-  const tersor_csr w = read_csr(in, kF32 | kI8);
+  const tersor_csr w = read_csr(in, kF32 | kI8 | kU32);
   const Operand bytes = in.output("bytes", kI64);
   in.expect_shape(bytes, {1});
   return [w, bytes = bytes.tensor()](const tersor_backend& backend, tersor_context* context) {
@@ -201,7 +201,7 @@ auto csr_packed_bytes(Arguments& in) {
 }
 
 auto pack_csr(Arguments& in) {
-  const tersor_csr w = read_csr(in, kF32 | kI8);
+  const tersor_csr w = read_csr(in, kF32 | kI8 | kU32);
   const Operand packed = in.output("packed", kU8);
   in.expect_shape(packed, {kAny});
   return [w, packed = packed.tensor()](const tersor_backend& backend, tersor_context* context) {
@@ -236,6 +236,28 @@ auto csr_gemm_int8(Arguments& in) {
   };
 }
 
+auto csr_set_values(Arguments& in) {
+  const tersor_packed_csr pattern = read_packed_csr(in);
+  const Operand values = in.input("values", kF32, 1);
+  const Operand packed = in.output("packed", kU8);
+  in.expect_shape(packed, {pattern.packed.shape[0]});
+  return [pattern, values = values.tensor(), packed = packed.tensor()](const tersor_backend& backend,
+                                                                       tersor_context* context) {
+    return backend.csr_set_values(context, &pattern, &values, &packed);
+  };
+}
+
+auto csr_sddmm(Arguments& in) {
+  const Operand dy = in.input("dy", kF32, 2);
+  const Operand x = in.input("x", kF32, 2);
+  const tersor_packed_csr pattern = read_packed_csr(in);
+  in.expect_shape(dy, {kAny, pattern.rows});
+  in.expect_shape(x, {dy.dim(0), pattern.cols}, {dy});
+  const Operand values = in.output("values", kF32);
+  in.expect_shape(values, {kAny});
+  return [pattern, dy = dy.tensor(), x = x.tensor(), values = values.tensor()](const tersor_backend& backend,
+                                                                               tersor_context* context) {
+    return backend.csr_sddmm(context, &dy, &x, &pattern, &values);
 // tersor_nm, in argument order.
 tersor_nm read_nm(Arguments& in) {
   const Operand packed = in.input("packed", kU8, 1);
@@ -381,6 +403,8 @@ constexpr Operation kOperations[] = {
     operation<csr_gemm>("csrGemm", 8),
     operation<csr_gemm_int8>("csrGemmInt8", 12),
     operation<gemm_quantized>("gemmQuantized", 12),
+    operation<csr_set_values>("csrSetValues", 5),
+    operation<csr_sddmm>("csrSddmm", 6),
     operation<nm_gemm>("nmGemm", 10),
     operation<block_gemm>("blockGemm", 12),
     operation<unpack_nm>("unpackNm", 7),

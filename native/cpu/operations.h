@@ -40,6 +40,10 @@ tersor_status csr_gemm(tersor_context*, const tersor_tensor* x, const tersor_pac
                        const tersor_tensor* y);
 tersor_status csr_gemm_int8(tersor_context*, const tersor_tensor* x, const tersor_packed_csr* w,
                             const tersor_int8_epilogue*, const tersor_tensor* y);
+tersor_status csr_set_values(tersor_context*, const tersor_packed_csr* pattern, const tersor_tensor* values,
+                             const tersor_tensor* packed);
+tersor_status csr_sddmm(tersor_context*, const tersor_tensor* dy, const tersor_tensor* x,
+                        const tersor_packed_csr* pattern, const tersor_tensor* values);
 int64_t nm_bytes(int64_t rows, int64_t cols, int32_t keep, int32_t group);
 tersor_status pack_nm(tersor_context*, const tersor_tensor* w, int32_t keep, int32_t group,
                       const tersor_tensor* packed);

@@ -334,6 +334,112 @@ TEST_CASE("pack_csr: indices that lie are named, and nothing is read through the
   }
 }
 
+// Packs the places of a weight's nonzeros, last first, so that values stand in reverse order.
+struct Pattern {
+  Operand<uint32_t> operand;
+  tersor_packed_csr packed;
+
+  Pattern(const Weight<float>& w, int64_t k)
+      : operand(w.row_offsets, w.columns, reversed_places(w.columns.size()), k), packed(operand.pack()) {}
+
+  static std::vector<uint32_t> reversed_places(size_t count) {
+    std::vector<uint32_t> places(count);
+    for (size_t j = 0; j < count; ++j) places[j] = static_cast<uint32_t>(count - j);
+    return places;
+  }
+};
+
+TEST_CASE("csr_set_values: the bytes that pack_csr makes of the values") {
+  for (const Case& c : cases()) {
+    if (c.m > 1) continue;
+    Random random(static_cast<uint32_t>(31 * c.n + 977 * c.k));
+    const Weight<float> w(c, random.uniforms<float>(c.n * c.k, -1, 1), random);
+    Operand<float> operand(w, c.k);
+    operand.pack();
+    const Pattern pattern(w, c.k);
+    const F32 values({static_cast<int64_t>(w.values.size())}, {w.values.rbegin(), w.values.rend()});
+    same_for_any_thread_count(describe("csr_set_values", c), [&] {
+      Context context;
+      const Typed<uint8_t> packed(Shape{static_cast<int64_t>(operand.packed->bytes())});
+      REQUIRE(cpu::csr_set_values(&context, &pattern.packed, values, packed) == TERSOR_OK);
+      check_same_bits(describe("csr_set_values", c), packed.values(), operand.packed->values());
+      return packed.values();
+    });
+  }
+}
+
+TEST_CASE("csr_sddmm: every kernel and shape against float64, same bits for any thread count") {
+  for_each_kernel(cpu::csr_sddmm_kernels, [](const std::string& isa, cpu::CsrSddmmKernel* kernel) {
+    for (const Case& c : cases()) {
+      Random random(static_cast<uint32_t>(c.m + 31 * c.n + 977 * c.k));
+      const Weight<float> w(c, random.uniforms<float>(c.n * c.k, -1, 1), random);
+      const auto dy = random.uniforms<float>(c.m * c.n, -1, 1), x = random.uniforms<float>(c.m * c.k, -1, 1);
+      std::vector<double> expected, tolerance;
+      for (int64_t n = 0; n < c.n; ++n) {
+        for (uint32_t j = w.row_offsets[static_cast<size_t>(n)]; j < w.row_offsets[static_cast<size_t>(n + 1)]; ++j) {
+          double sum = 0, size = 0;
+          for (int64_t m = 0; m < c.m; ++m) {
+            const double term = static_cast<double>(dy[static_cast<size_t>(m * c.n + n)]) *
+                                static_cast<double>(x[static_cast<size_t>(m * c.k + w.columns[j])]);
+            sum += term;
+            size += std::fabs(term);
+          }
+          expected.push_back(sum);
+          tolerance.push_back(1.01 * static_cast<double>(c.m + 2) * kEpsilon * size);
+        }
+      }
+      std::reverse(expected.begin(), expected.end());
+      std::reverse(tolerance.begin(), tolerance.end());
+      const Pattern pattern(w, c.k);
+      const F32 tdy({c.m, c.n}, dy), tx({c.m, c.k}, x);
+      const auto values = same_for_any_thread_count(describe(isa, c), [&] {
+        Context context;
+        const F32 out({static_cast<int64_t>(w.values.size())});
+        REQUIRE(cpu::csr_sddmm_with(kernel, &context, tdy, tx, &pattern.packed, out) == TERSOR_OK);
+        return out.values();
+      });
+      check_close(describe(isa, c), values, expected, tolerance);
+    }
+  });
+}
+
+TEST_CASE("csr_sddmm: NaN and infinity reach the nonzeros whose row or column they stand in, and no others") {
+  for_each_kernel(cpu::csr_sddmm_kernels, [](const std::string& isa, cpu::CsrSddmmKernel* kernel) {
+    CAPTURE(isa);
+    Context context;
+    // Nonzeros (0, 0), (0, 1), (1, 1), (2, 2) of a weight [3, 3].
+    Operand<uint32_t> pattern({0, 2, 3, 4}, {0, 1, 1, 2}, std::vector<uint32_t>{1, 2, 3, 4}, 3);
+    const tersor_packed_csr packed = pattern.pack();
+    const float nan = std::nanf("");
+    const F32 dy({2, 3}, {1, 2, 3, 1, 1, 1}), x({2, 3}, {1, nan, HUGE_VALF, 1, 1, 1}), values({4});
+    REQUIRE(cpu::csr_sddmm_with(kernel, &context, dy, x, &packed, values) == TERSOR_OK);
+    CHECK(values[0] == 2.0f);
+    CHECK(std::isnan(values[1]));
+    CHECK(std::isnan(values[2]));
+    CHECK(values[3] == HUGE_VALF);
+  });
+}
+
+TEST_CASE("csr patterns: wrong counts and kinds are refused, places that are none are harmless") {
+  Context context;
+  Operand<uint32_t> pattern({0, 1, 2}, {0, 1}, std::vector<uint32_t>{7, 0}, 2);
+  const tersor_packed_csr packed = pattern.pack();
+  const F32 x({1, 2}, {1, 1}), one({1}, {1}), two({2}, {1, 1});
+  const Typed<uint8_t> out(Shape{static_cast<int64_t>(pattern.packed->bytes())});
+  CHECK(cpu::csr_gemm(&context, x, &packed, nullptr, two) == TERSOR_INVALID_ARGUMENT);
+  CHECK(cpu::csr_set_values(&context, &packed, one, out) == TERSOR_INVALID_SHAPE);
+  CHECK(std::string(context.message) == "expected 2 values, one for every nonzero, got 1, at values");
+  CHECK(cpu::csr_sddmm(&context, x, x, &packed, one) == TERSOR_INVALID_SHAPE);
+  REQUIRE(cpu::csr_set_values(&context, &packed, two, out) == TERSOR_OK);
+  const tersor_packed_csr weight = {*static_cast<const tersor_tensor*>(out), 2, 2};
+  const F32 y({1, 2});
+  REQUIRE(cpu::csr_gemm(&context, x, &weight, nullptr, y) == TERSOR_OK);
+  check_same_bits("values of no nonzero", y.values(), {0, 0});
+  CHECK(cpu::csr_sddmm(&context, x, x, &weight, two) == TERSOR_INVALID_ARGUMENT);
+  REQUIRE(cpu::csr_sddmm(&context, x, x, &packed, two) == TERSOR_OK);
+  check_same_bits("gradients of no nonzero", two.values(), {0, 0});
+}
+
 TEST_CASE("csr products: a packed weight of another kind, shape or size is refused") {
   Context context;
   Operand<float> w({0, 1, 2}, {0, 1}, std::vector<float>{1, 1}, 2);

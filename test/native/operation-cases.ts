@@ -271,6 +271,18 @@ export const CASES: OperationCase[] = [
   },
   { operation: 'blockMask', args: () => [f32([2, 5], 1, -3, 2), 2, 2, 1, zeros([2, 5])], outputs: [4] },
   {
+    operation: 'csrSetValues',
+    args: () => [...packedCsr(() => u32([3], 3, 1, 2)), f32([3], 1, 2, 3), zeros([384], 'u8')],
+    outputs: [4],
+    anyColumns: [0],
+  },
+  {
+    operation: 'csrSddmm',
+    args: () => [f32([4, 2], 1, 2), f32([4, 3], 1, 2, 3), ...packedCsr(() => u32([3], 3, 1, 2)), zeros([3])],
+    outputs: [5],
+    anyColumns: [2],
+  },
+  {
     operation: 'svd',
     args: () => [f32([3, 2], 1, 2, 3, 4, 5, 7), zeros([3, 2]), zeros([2]), zeros([2, 2])],
     outputs: [1, 2, 3],

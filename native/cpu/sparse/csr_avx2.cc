@@ -1,5 +1,6 @@
 #include <immintrin.h>
 
+#include "cpu/sparse/csr_sddmm_tile.h"
 #include "cpu/sparse/csr_tile.h"
 
 namespace tersor::cpu {
@@ -31,6 +32,11 @@ struct Avx2 {
     }
   }
   static Register multiply_add(Register sum, Register x, Register w) { return _mm256_fmadd_ps(x, w, sum); }
+  static Register multiply(Register a, Register b) { return _mm256_mul_ps(a, b); }
+  static __m128 sums_of(Register a, Register b, Register c, Register d) {
+    const __m256 halves = _mm256_hadd_ps(_mm256_hadd_ps(a, b), _mm256_hadd_ps(c, d));
+    return _mm_add_ps(_mm256_castps256_ps128(halves), _mm256_extractf128_ps(halves, 1));
+  }
   static Register gather(const float* x, const uint8_t* offsets) {
     return _mm256_i32gather_ps(x, indices_of(offsets), 4);
   }
@@ -80,6 +86,11 @@ void csr_f32_avx2(const CsrGroup* groups, int64_t count, const uint8_t* data, co
 void csr_i8_avx2(const CsrGroup* groups, int64_t count, const uint8_t* data, const int32_t* x, int64_t planes,
                  int64_t plane_words, int32_t* sums) {
   csr_block<Avx2Int8>(groups, count, data, x, planes, plane_words, sums);
+}
+
+void csr_sddmm_avx2(const CsrGroup* groups, int64_t count, const uint8_t* data, const float* x, int64_t planes,
+                    int64_t plane_words, const float* dy, int64_t first_slot_at, float* sums) {
+  csr_sddmm_block<Avx2>(groups, count, data, x, planes, plane_words, dy, first_slot_at, sums);
 }
 
 }  // namespace tersor::cpu

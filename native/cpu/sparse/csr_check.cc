@@ -70,4 +70,26 @@ tersor_status check_csr(tersor_context* context, const tersor_csr* w, int64_t ro
   return status == TERSOR_OK ? check_order(context, offsets, columns, w->rows) : status;
 }
 
+tersor_status check_packed(tersor_context* context, const tersor_packed_csr* w, CsrWords words) {
+  const int64_t bytes = elements_of(&w->packed);
+  if (bytes >= static_cast<int64_t>(sizeof(CsrHeader))) {
+    const CsrHeader& header = PackedCsr(w->packed.data).header();
+    if (header.magic == kCsrMagic && header.bytes == bytes && header.rows == w->rows && header.cols == w->cols &&
+        header.words == words) {
+      return TERSOR_OK;
+    }
+  }
+  const char* values = words == CsrWords::i8 ? "i8" : words == CsrWords::f32 ? "f32" : "u32";
+  return fail(context, TERSOR_INVALID_ARGUMENT,
+              "expected what pack_csr makes of a weight %s [%lld, %lld], got other bytes, at packed", values,
+              static_cast<long long>(w->rows), static_cast<long long>(w->cols));
+}
+
+tersor_status check_values(tersor_context* context, const tersor_packed_csr* pattern, const tersor_tensor* values) {
+  const int64_t nonzeros = PackedCsr(pattern->packed.data).header().nonzeros;
+  if (elements_of(values) == nonzeros) return TERSOR_OK;
+  return fail(context, TERSOR_INVALID_SHAPE, "expected %lld values, one for every nonzero, got %lld, at values",
+              static_cast<long long>(nonzeros), static_cast<long long>(elements_of(values)));
+}
+
 }  // namespace tersor::cpu

@@ -8,6 +8,8 @@
 #include "cpu/epilogue/epilogue.h"
 #include "cpu/parallel.h"
 #include "cpu/scratch.h"
+#include "cpu/sparse/csr_activations.h"
+#include "cpu/sparse/csr_check.h"
 #include "cpu/sparse/csr_layout.h"
 #include "cpu/sparse/transpose.h"
 #include "cpu/view.h"
@@ -37,12 +39,9 @@ const KernelList<TransposeKernel> transpose_kernels("transpose", {
 
 namespace {
 
-constexpr int64_t kMostPlanes = 8;                    // of 16 activations, for which a chunk's sums fit the L2 cache
-constexpr int64_t kScratchBytes = int64_t{8} << 20;   // of activations laid out at a time
-constexpr int64_t kBlockWords = 4 * 128 * kCsrLanes;  // of a block's activations, which fit the L1 cache
-constexpr int64_t kFewestChunks = 4;                  // when there are fewer, activations are shared out too
-constexpr int64_t kUnitsPerTask = int64_t{1} << 15;   // a unit of w for one plane is half a nanosecond
-constexpr int64_t kStrip = 64;                        // columns of y finished at a time
+constexpr int64_t kFewestChunks = 4;                 // when there are fewer, activations are shared out too
+constexpr int64_t kUnitsPerTask = int64_t{1} << 15;  // a unit of w for one plane is half a nanosecond
+constexpr int64_t kStrip = 64;                       // columns of y finished at a time
 
 // How sums become f32: as they are,
 struct FloatSums {
@@ -78,7 +77,7 @@ struct Int8Sums {
   }
 };
 
-// y = epilogue(x * w^T), `kMostPlanes` planes of activations at a time.
+// y = epilogue(x * w^T).
 template <typename Sums>
 class CsrProduct {
  public:
@@ -86,48 +85,25 @@ class CsrProduct {
 
   CsrProduct(CsrKernel<Word>* kernel, const tersor_tensor* x, const tersor_packed_csr* w, const Sums& finish,
              const Epilogue& epilogue, const tersor_tensor* y)
-      : kernel_(kernel),
-        w_(data_of<const void>(&w->packed)),
-        x_(data_of<const uint8_t>(x)),
-        y_(data_of<float>(y)),
-        finish_(finish),
-        epilogue_(epilogue),
-        m_(rows_of(x)),
-        row_bytes_(row_bytes(x->dtype, columns_of(x))),
-        plane_words_((w_.header().depth + 1) * kCsrLanes),
-        widest_(kBlockWords / (w_.header().depth * kCsrLanes)) {}
+      : kernel_(kernel), w_(w->packed.data), x_(w_, x), y_(data_of<float>(y)), finish_(finish), epilogue_(epilogue) {}
 
   tersor_status run(tersor_context* context) const {
-    if (m_ == 0 || w_.header().rows == 0) return TERSOR_OK;
-    return m_ == 1 ? run_single(context) : run_planes(context);
+    if (x_.count() == 0 || w_.header().rows == 0) return TERSOR_OK;
+    if (x_.count() == 1) return run_single(context);
+    return x_.for_passes(context, [&](int64_t first_plane, int64_t planes, const Word* x) {
+      return run_planes(context, first_plane, planes, x);
+    });
   }
 
  private:
-  // Planes [first, first + planes) of the activations that are taken at a time.
-  struct Tile {
-    int64_t first, planes;
-  };
+  using Tile = typename CsrActivations<Word>::Tile;
 
-  int64_t blocks() const { return std::max<int64_t>(1, w_.block_count()); }
-  int64_t depth() const { return w_.header().depth; }
-
-  // Units of block b that columns of x stand for; the others of `depth` are zero.
-  int64_t whole_units(int64_t b) const { return std::clamp<int64_t>(row_bytes_ / 4 - b * depth(), 0, depth()); }
-
-  // --- one activation: x as it is, with a zero behind every block -------------------------------------------------
   tersor_status run_single(tersor_context* context) const {
-    void* memory = nullptr;
-    const size_t bytes = static_cast<size_t>(blocks() * (depth() + 1)) * sizeof(Word);
-    if (const tersor_status status = scratch(context, bytes, &memory); status != TERSOR_OK) return status;
-    auto* x = static_cast<Word*>(memory);
-    std::memset(x, 0, bytes);
-    for (int64_t b = 0; b < blocks(); ++b) {
-      const int64_t begin = b * depth() * 4;
-      std::memcpy(x + b * (depth() + 1), x_ + begin, static_cast<size_t>(std::min(depth() * 4, row_bytes_ - begin)));
-    }
+    const Word* x = nullptr;
+    if (const tersor_status status = x_.lay_out_single(context, &x); status != TERSOR_OK) return status;
     return for_tasks(context, 1, 1, [&](const CsrChunk& chunk, int64_t, int64_t, Word* sums) {
       add_blocks(chunk, [&](const CsrBlock& block) {
-        kernel_(w_.groups(block), block.groups, w_.data(), x + block.block * (depth() + 1), 0, 0, sums);
+        kernel_(w_.groups(block), block.groups, w_.data(), x + x_.place_in_single(block.block), 0, 0, sums);
       });
       for (int64_t row = 0; row < chunk.rows; row += kStrip) {
         const int64_t column = chunk.row + row, width = std::min(kStrip, chunk.rows - row);
@@ -137,84 +113,28 @@ class CsrProduct {
     });
   }
 
-  // --- many: 16 side by side ----------------------------------------------------------------------------------------
-  tersor_status run_planes(tersor_context* context) const {
-    const int64_t bytes = blocks() * plane_words_ * static_cast<int64_t>(sizeof(Word));
-    const int64_t most = std::clamp<int64_t>(kScratchBytes / bytes / widest_ * widest_, widest_, kMostPlanes);
-    const int64_t all = (m_ + kCsrLanes - 1) / kCsrLanes;
-    void* memory = nullptr;
-    const tersor_status status = scratch(context, static_cast<size_t>(std::min(most, all) * bytes), &memory);
-    if (status != TERSOR_OK) return status;
-    for (int64_t plane = 0; plane < all; plane += most) {
-      const tersor_status done = run_planes(context, plane, std::min(most, all - plane), static_cast<Word*>(memory));
-      if (done != TERSOR_OK) return done;
-    }
-    return TERSOR_OK;
-  }
-
-  tersor_status run_planes(tersor_context* context, int64_t first_plane, int64_t planes, Word* x) const {
-    const tersor_status status =
-        for_chunks(context, planes * blocks(), row_grain(plane_words_), [&](int64_t begin, int64_t end) {
-          for (int64_t i = begin; i < end; ++i) lay_out(first_plane, planes, i / blocks(), i % blocks(), x);
-        });
-    if (status != TERSOR_OK) return status;
-    return for_tasks(
-        context, planes, w_.header().chunks < kFewestChunks ? widest_ : planes,
-        [&](const CsrChunk& chunk, int64_t begin, int64_t end, Word* sums) {
-          const int64_t rows = chunk.rows + 1;
-          add_blocks(chunk, [&](const CsrBlock& block) {
-            for_tiles(begin, end, [&](const Tile& tile) {
-              kernel_(w_.groups(block), block.groups, w_.data(), x + place_of(tile, block.block), tile.planes,
-                      plane_words_, sums + (tile.first - begin) * rows * kCsrLanes);
-            });
-          });
-          for_tiles(begin, end, [&](const Tile& tile) {
-            write(chunk, {first_plane + tile.first, tile.planes}, sums + (tile.first - begin) * rows * kCsrLanes);
-          });
-        });
-  }
-
-  // Tiles of 4, 2 and 1 planes, at most `widest_`, the same ones wherever a task begins.
-  template <typename Body>
-  void for_tiles(int64_t begin, int64_t end, Body&& body) const {
-    int64_t planes = widest_;
-    for (int64_t first = begin; first < end; first += planes) {
-      while (planes > end - first) planes /= 2;
-      body(Tile{first, planes});
-    }
-  }
-
-  // Words from the start of the layout to block b of a tile: tile, block, plane, unit, lane.
-  int64_t place_of(const Tile& tile, int64_t b) const {
-    return (tile.first * blocks() + b * tile.planes) * plane_words_;
-  }
-
-  // Block b of one of `planes` planes, turned so that a unit's activations lie side by side.
-  void lay_out(int64_t first_plane, int64_t planes, int64_t plane, int64_t b, Word* x) const {
-    for_tiles(plane / widest_ * widest_, planes, [&](const Tile& tile) {
-      if (plane < tile.first || plane >= tile.first + tile.planes) return;
-      Word* to = x + place_of(tile, b) + (plane - tile.first) * plane_words_;
-      const int64_t row = (first_plane + plane) * kCsrLanes, rows = std::min(kCsrLanes, m_ - row);
-      const uint8_t* from = x_ + row * row_bytes_ + b * depth() * 4;
-      const int64_t whole = whole_units(b);
-      transpose_kernels.best()(from, row_bytes_, rows, whole, to, kCsrLanes);
-      if (rows < kCsrLanes) {
-        for (int64_t unit = 0; unit < whole; ++unit) {
-          std::fill(to + unit * kCsrLanes + rows, to + (unit + 1) * kCsrLanes, Word{0});
-        }
-      }
-      std::fill(to + whole * kCsrLanes, to + plane_words_, Word{0});
-      const int64_t rest = std::min(depth() * 4, row_bytes_ - b * depth() * 4) - whole * 4;
-      for (int64_t i = 0; i < rows && rest > 0; ++i) {
-        std::memcpy(to + whole * kCsrLanes + i, from + i * row_bytes_ + whole * 4, static_cast<size_t>(rest));
-      }
-    });
+  tersor_status run_planes(tersor_context* context, int64_t first_plane, int64_t planes, const Word* x) const {
+    return for_tasks(context, planes, w_.header().chunks < kFewestChunks ? x_.widest() : planes,
+                     [&](const CsrChunk& chunk, int64_t begin, int64_t end, Word* sums) {
+                       const auto sums_of = [&](const Tile& tile) {
+                         return sums + (tile.first - begin) * (chunk.rows + 1) * kCsrLanes;
+                       };
+                       add_blocks(chunk, [&](const CsrBlock& block) {
+                         x_.for_tiles(begin, end, [&](const Tile& tile) {
+                           kernel_(w_.groups(block), block.groups, w_.data(), x + x_.place_of(tile, block.block),
+                                   tile.planes, x_.plane_words(), sums_of(tile));
+                         });
+                       });
+                       x_.for_tiles(begin, end, [&](const Tile& tile) {
+                         write(chunk, {first_plane + tile.first, tile.planes}, sums_of(tile));
+                       });
+                     });
   }
 
   // Turns a chunk's sums of a tile back and finishes them.
   void write(const CsrChunk& chunk, const Tile& tile, const Word* sums) const {
     const int64_t lanes = tile.planes * kCsrLanes, first = tile.first * kCsrLanes;
-    const int64_t activations = std::min(lanes, m_ - first);
+    const int64_t activations = std::min(lanes, x_.count() - first);
     const int64_t sum_bytes = lanes * static_cast<int64_t>(sizeof(Word));
     TransposeKernel* transpose = transpose_kernels.best();
     if (std::is_same_v<Word, float> && epilogue_.is_identity()) {
@@ -232,8 +152,6 @@ class CsrProduct {
     }
   }
 
-  // --- shared
-  // ---------------------------------------------------------------------------------------------------------
   template <typename Body>
   void add_blocks(const CsrChunk& chunk, Body&& body) const {
     const CsrBlock* blocks = w_.blocks(chunk);
@@ -245,7 +163,7 @@ class CsrProduct {
   tersor_status for_tasks(tersor_context* context, int64_t planes, int64_t at_once, Body&& body) const {
     const CsrHeader& header = w_.header();
     const int64_t parts = (planes + at_once - 1) / at_once;
-    const int64_t lanes = m_ == 1 ? 1 : std::min(at_once, planes) * kCsrLanes;
+    const int64_t lanes = x_.count() == 1 ? 1 : std::min(at_once, planes) * kCsrLanes;
     const int64_t units_per_task = header.bytes / kCsrSlotBytes * kCsrLanes / header.chunks * std::min(at_once, planes);
     std::atomic<bool> out_of_memory{false};
     const tersor_status status = for_chunks(
@@ -272,39 +190,23 @@ class CsrProduct {
 
   CsrKernel<Word>* kernel_;
   PackedCsr w_;
-  const uint8_t* x_;
+  CsrActivations<Word> x_;
   float* y_;
   Sums finish_;
   Epilogue epilogue_;
-  int64_t m_, row_bytes_, plane_words_, widest_;
 };
-
-// The parts of a layout trust each other; what came from outside is only whether it is the right one.
-tersor_status check_packed(tersor_context* context, const tersor_packed_csr* w, int64_t unit_columns) {
-  const int64_t bytes = elements_of(&w->packed);
-  if (bytes >= static_cast<int64_t>(sizeof(CsrHeader))) {
-    const CsrHeader& header = PackedCsr(w->packed.data).header();
-    if (header.magic == kCsrMagic && header.bytes == bytes && header.rows == w->rows && header.cols == w->cols &&
-        header.unit_columns == unit_columns) {
-      return TERSOR_OK;
-    }
-  }
-  return fail(context, TERSOR_INVALID_ARGUMENT,
-              "expected what pack_csr makes of a weight %s [%lld, %lld], got other bytes, at packed",
-              unit_columns == 1 ? "f32" : "i8", static_cast<long long>(w->rows), static_cast<long long>(w->cols));
-}
 
 }  // namespace
 
 tersor_status csr_gemm_with(CsrKernelF32* kernel, tersor_context* context, const tersor_tensor* x,
                             const tersor_packed_csr* w, const tersor_epilogue* epilogue, const tersor_tensor* y) {
-  if (const tersor_status status = check_packed(context, w, 1); status != TERSOR_OK) return status;
+  if (const tersor_status status = check_packed(context, w, CsrWords::f32); status != TERSOR_OK) return status;
   return CsrProduct<FloatSums>(kernel, x, w, {}, make_epilogue(epilogue, w->rows), y).run(context);
 }
 
 tersor_status csr_gemm_int8_with(CsrKernelI8* kernel, tersor_context* context, const tersor_tensor* x,
                                  const tersor_packed_csr* w, const tersor_int8_epilogue* e, const tersor_tensor* y) {
-  if (const tersor_status status = check_packed(context, w, 4); status != TERSOR_OK) return status;
+  if (const tersor_status status = check_packed(context, w, CsrWords::i8); status != TERSOR_OK) return status;
   const Int8Sums finish{e->input_scale, static_cast<uint32_t>(e->input_zero_point), data_of<const float>(e->scales),
                         elements_of(e->scales) == 1, data_of<const int32_t>(e->row_sums)};
   return CsrProduct<Int8Sums>(kernel, x, w, finish, make_epilogue(&e->after, w->rows), y).run(context);

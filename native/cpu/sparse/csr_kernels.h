@@ -26,4 +26,12 @@ using CsrKernelI8 = CsrKernel<int32_t>;
 CsrKernelF32 csr_f32_scalar, csr_f32_avx2, csr_f32_avx512;
 CsrKernelI8 csr_i8_scalar, csr_i8_avx2, csr_i8_avx512vnni;
 
+// The masked outer product of a block: for every slot s and lane l of a group,
+//   sums[slot][l] += sum over planes and lanes of dy[row of l][plane][lane] * x[plane][unit of l in s][lane],
+// where slots are counted from `first_slot_at`. dy holds `planes` * 16 numbers a row.
+using CsrSddmmKernel = void(const CsrGroup* groups, int64_t count, const uint8_t* data, const float* x, int64_t planes,
+                            int64_t plane_words, const float* dy, int64_t first_slot_at, float* sums);
+
+CsrSddmmKernel csr_sddmm_scalar, csr_sddmm_avx2, csr_sddmm_avx512;
+
 }  // namespace tersor::cpu

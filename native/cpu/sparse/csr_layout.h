@@ -27,14 +27,19 @@ inline constexpr int64_t kCsrWordBytes = 64;  // of one unit's 16 activations: w
 
 inline constexpr uint64_t kCsrMagic = 0x31525343'52535254;
 
+// What the values are: four i8 to a word, f32, or, in a pattern, the place of a nonzero + 1.
+enum class CsrWords : int32_t { i8, f32, places };
+
 struct CsrHeader {
   uint64_t magic;
   int64_t bytes;  // of everything
-  int64_t rows, cols;
-  int64_t unit_columns;  // 1: f32, 4: i8
-  int64_t depth;         // units per block; the unit after them stands for zero
+  int64_t rows, cols, nonzeros;
+  CsrWords words;
+  int32_t depth;  // units per block; the unit after them stands for zero
   int64_t chunks;
   int64_t most_rows;  // in a chunk
+
+  int64_t unit_columns() const { return words == CsrWords::i8 ? 4 : 1; }
 };
 
 struct CsrChunk {
@@ -63,7 +68,13 @@ class PackedCsr {
   const CsrGroup* groups(const CsrBlock& block) const { return at<CsrGroup>(block.groups_at); }
   const uint8_t* data() const { return data_; }
 
-  int64_t units() const { return (header().cols + header().unit_columns - 1) / header().unit_columns; }
+  // A chunk's slots, in the order of its groups: [slots_at, end_of).
+  int64_t slots_at(int64_t i) const {
+    return chunk(i).blocks == 0 ? end_of(i) : groups(blocks(chunk(i))[0])[0].slots_at;
+  }
+  int64_t end_of(int64_t i) const { return i + 1 < header().chunks ? chunk(i + 1).blocks_at : header().bytes; }
+
+  int64_t units() const { return (header().cols + header().unit_columns() - 1) / header().unit_columns(); }
   int64_t block_count() const { return (units() + header().depth - 1) / header().depth; }
 
  private:

@@ -82,4 +82,25 @@ void csr_i8_scalar(const CsrGroup* groups, int64_t count, const uint8_t* data, c
             reinterpret_cast<uint32_t*>(sums));
 }
 
+void csr_sddmm_scalar(const CsrGroup* groups, int64_t count, const uint8_t* data, const float* x, int64_t planes,
+                      int64_t plane_words, const float* dy, int64_t first_slot_at, float* sums) {
+  for (const CsrGroup* group = groups; group != groups + count; ++group) {
+    float* group_sums = sums + (group->slots_at - first_slot_at) / kCsrSlotBytes * kCsrLanes;
+    for (int i = 0; i < kCsrLanes; ++i) {
+      const Lane<float> lane{data + group->slots_at, i};
+      const float* row = dy + group->rows[i] * planes * kCsrLanes;
+      for (int64_t s = 0; s < group->slots; ++s) {
+        Words<float> sum = {};
+        for (int64_t plane = 0; plane < planes; ++plane) {
+          Words<float> words, gradients;
+          std::memcpy(&words, x + plane * plane_words + lane.offset(s) / sizeof(float), sizeof words);
+          std::memcpy(&gradients, row + plane * kCsrLanes, sizeof gradients);
+          sum += words * gradients;
+        }
+        for (int64_t j = 0; j < kCsrLanes; ++j) group_sums[s * kCsrLanes + i] += sum[j];
+      }
+    }
+  }
+}
+
 }  // namespace tersor::cpu

@@ -15,7 +15,7 @@ namespace {
 
 // Activations of a block fit the L1 cache beside the slots that stream past: 128 units of 64 activations or 256 of 32.
 // The first makes more of every slot, the second cuts rows with few units into fewer pieces.
-constexpr int64_t kShortBlock = 128, kLongBlock = 256;
+constexpr int32_t kShortBlock = 128, kLongBlock = 256;
 constexpr double kLongBlockDensity = 0.18;  // at most
 
 // Enough chunks for threads to share, each with enough rows to sort into groups of equal length.
@@ -34,6 +34,11 @@ int64_t exact_row_limit(tersor_dtype dtype) {
   return dtype == TERSOR_I8 ? most / (255 * 128) : most;
 }
 
+CsrWords words_of(tersor_dtype dtype) {
+  if (dtype == TERSOR_I8) return CsrWords::i8;
+  return dtype == TERSOR_F32 ? CsrWords::f32 : CsrWords::places;
+}
+
 class CsrPacker {
  public:
   explicit CsrPacker(const tersor_csr* w)
@@ -44,7 +49,8 @@ class CsrPacker {
                 .bytes = 0,
                 .rows = w->rows,
                 .cols = w->cols,
-                .unit_columns = w->values.dtype == TERSOR_I8 ? 4 : 1,
+                .nonzeros = elements_of(&w->values),
+                .words = words_of(w->values.dtype),
                 .depth = 0,
                 .chunks = 0,
                 .most_rows = 0} {}
@@ -90,14 +96,13 @@ class CsrPacker {
     return fail(context, TERSOR_OUT_OF_MEMORY, "expected memory to sort the nonzeros in, got none");
   }
 
-  int64_t nonzeros() const { return offsets_[header_.rows]; }
-  int64_t unit_of(uint32_t nonzero) const { return columns_[nonzero] / header_.unit_columns; }
+  int64_t unit_of(uint32_t nonzero) const { return columns_[nonzero] / header_.unit_columns(); }
 
   void choose_depth() {
     const double units = std::max(1.0, static_cast<double>(header_.rows) * static_cast<double>(header_.cols) /
-                                           static_cast<double>(header_.unit_columns));
+                                           static_cast<double>(header_.unit_columns()));
     // Of four columns one nonzero is enough; when they are few, it seldom is more.
-    const double density = static_cast<double>(nonzeros()) / units;
+    const double density = static_cast<double>(header_.nonzeros) / units;
     header_.depth = density > kLongBlockDensity ? kShortBlock : kLongBlock;
   }
 
@@ -107,7 +112,7 @@ class CsrPacker {
     const int64_t half = (header_.rows / 2 + step - 1) / step * step;
     const int64_t rows = std::clamp(header_.rows / kChunks, std::clamp(half, step, kFewestRows), kMostRows);
     const int64_t count = std::max<int64_t>(1, header_.rows / rows);
-    const int64_t target = (nonzeros() + kRowCost * header_.rows) / count;
+    const int64_t target = (header_.nonzeros + kRowCost * header_.rows) / count;
     int64_t first = 0;
     for (int64_t row = 0; row < header_.rows;) {
       row = std::min(row + step, header_.rows);
@@ -227,7 +232,7 @@ class CsrPacker {
       return static_cast<uint32_t>(byte) << (8 * (columns_[nonzero] % 4));
     }
     uint32_t word;
-    std::memcpy(&word, data_of<const float>(&values_) + nonzero, sizeof word);
+    std::memcpy(&word, data_of<const uint8_t>(&values_) + nonzero * sizeof word, sizeof word);
     return word;
   }
 

@@ -196,7 +196,21 @@ function csr() {
         })),
       ),
     );
-  return [...family('csr f32', 'csr_f32', [75, 90, 95], targets), ...family('csr int8', 'csr_int8', [80, 90], {})];
+  /** @type {(kernel: string, name: string) => Row} */
+  const gradient = (kernel, name) => ({
+    kernel: `${kernel} 90 % zero`,
+    shape: shapeOf(128, 1024, 1024),
+    job: `${name}:m=128,n=1024,k=1024,zeros=90`,
+    quick: true,
+    measure: 'ratio',
+    target: null,
+  });
+  return [
+    ...family('csr f32', 'csr_f32', [75, 90, 95], targets),
+    ...family('csr int8', 'csr_int8', [80, 90, 95], {}),
+    gradient('csr f32, gradient of x', 'csr_transposed'),
+    gradient('csr f32, gradient of nonzeros (SDDMM)', 'csr_sddmm'),
+  ];
 }
 
 /** 2:4 weights against the dense product. @returns {Row[]} */

@@ -16,6 +16,8 @@ const std::map<std::string, Benchmark (*)(const Parameters&)> kFamilies = {
     {"gemm_quantized", gemm_quantized},
     {"csr_f32", csr_f32},
     {"csr_int8", csr_int8},
+    {"csr_transposed", csr_transposed},
+    {"csr_sddmm", csr_sddmm},
     {"svd_f32", svd_f32},
     {"gptq", gptq},
     {"embedding_bag", embedding_bag},

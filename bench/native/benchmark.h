@@ -46,6 +46,8 @@ Benchmark gemm_int8_dynamic(const Parameters& shape);
 Benchmark gemm_quantized(const Parameters& shape);
 Benchmark csr_f32(const Parameters& shape);
 Benchmark csr_int8(const Parameters& shape);
+Benchmark csr_transposed(const Parameters& shape);
+Benchmark csr_sddmm(const Parameters& shape);
 Benchmark nm_f32(const Parameters& shape);
 Benchmark block_f32(const Parameters& shape);
 Benchmark svd_f32(const Parameters& shape);

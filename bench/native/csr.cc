@@ -1,4 +1,5 @@
 // Products with a weight of which `zeros` percent are zero, x[m,k] * w[n,k]^T, against the peer's dense product.
+#include <concepts>
 #include <memory>
 #include <random>
 #include <vector>
@@ -29,6 +30,23 @@ struct SparseWeight {
         dense[static_cast<size_t>(row * k + column)] = value;
         columns.push_back(static_cast<uint32_t>(column));
         values.push_back(value);
+      }
+      offsets.push_back(static_cast<uint32_t>(values.size()));
+    }
+  }
+
+  // The places, counted from 1, of the values of another weight [n,k] or of its transpose.
+  SparseWeight(const SparseWeight<float>& of, int64_t n, int64_t k,
+               bool transposed) requires std::same_as<Value, uint32_t> {
+    std::vector<uint32_t> place(of.dense.size());
+    uint32_t next = 0;
+    for (size_t i = 0; i < place.size(); ++i) place[i] = of.dense[i] == 0 ? 0 : ++next;
+    for (int64_t row = 0; row < (transposed ? k : n); ++row) {
+      for (int64_t column = 0; column < (transposed ? n : k); ++column) {
+        const uint32_t at = place[static_cast<size_t>(transposed ? column * k + row : row * k + column)];
+        if (at == 0) continue;
+        columns.push_back(static_cast<uint32_t>(column));
+        values.push_back(at);
       }
       offsets.push_back(static_cast<uint32_t>(values.size()));
     }
@@ -66,6 +84,52 @@ struct CsrOperand {
 
  private:
   std::unique_ptr<Operand> storage_;
+};
+
+// Where the nonzeros of a weight, or of its transpose, have their values, as training needs it.
+struct CsrPlaces {
+  SparseWeight<uint32_t> places;
+  CsrOperand operand;
+
+  CsrPlaces(const SparseWeight<float>& weight, int64_t n, int64_t k, bool transposed)
+      : places(weight, n, k, transposed), operand(places, TERSOR_U32, transposed ? k : n, transposed ? n : k) {}
+};
+
+// The gradients of a product with a weight [n,k] by its input and by its nonzeros, from those of its output.
+struct Gradients {
+  int64_t m, n, k;
+  SparseWeight<float> weight;
+  CsrPlaces rows, columns;
+  Operand x, dy, values, dx, dvalues, packed;
+  tersor_packed_csr transposed;
+
+  explicit Gradients(const Parameters& shape)
+      : m(shape["m"]),
+        n(shape["n"]),
+        k(shape["k"]),
+        weight(n, k, shape["zeros"]),
+        rows(weight, n, k, false),
+        columns(weight, n, k, true),
+        x(TERSOR_F32, {m, k}),
+        dy(TERSOR_F32, {m, n}),
+        values(TERSOR_F32, {static_cast<int64_t>(weight.values.size())}),
+        dx(TERSOR_F32, {m, k}),
+        dvalues(TERSOR_F32, {static_cast<int64_t>(weight.values.size())}),
+        packed(TERSOR_U8, {columns.operand.packed.packed.shape[0]}),
+        transposed{.packed = *static_cast<const tersor_tensor*>(packed), .rows = k, .cols = n} {
+    x.fill<float>(1, -1000, 1000, 1000);
+    dy.fill<float>(5, -1000, 1000, 1000);
+    std::copy(weight.values.begin(), weight.values.end(), values.data<float>());
+  }
+
+  // Only nonzeros count as work.
+  Benchmark work() const {
+    Benchmark benchmark;
+    benchmark.arithmetic = Arithmetic::f32;
+    benchmark.operations = 2.0 * static_cast<double>(m * values.size());
+    benchmark.bytes = static_cast<double>(x.bytes() + dy.bytes() + values.bytes());
+    return benchmark;
+  }
 };
 
 struct FloatProduct {
@@ -133,6 +197,52 @@ Benchmark csr_int8(const Parameters& shape) {
   Benchmark benchmark = work_of(*p, Arithmetic::int8);
   benchmark.ours = [p] { call(tersor_cpu_backend()->csr_gemm_int8, p->x, &p->w.packed, &p->epilogue, p->y); };
   set_peer(benchmark, p, p->y, p->dense(p->weight.dense.data()));
+  return benchmark;
+}
+
+// As training meets it: the values are new at every step, for us and for the peer.
+Benchmark csr_transposed(const Parameters& shape) {
+  const auto p = std::make_shared<Gradients>(shape);
+  Benchmark benchmark = p->work();
+  benchmark.ours = [p] {
+    call(tersor_cpu_backend()->csr_set_values, &p->columns.operand.packed, p->values, p->packed);
+    call(tersor_cpu_backend()->csr_gemm, p->dy, &p->transposed, nullptr, p->dx);
+  };
+  set_peer(benchmark, p, p->dx,
+           {.m = p->m,
+            .n = p->k,
+            .k = p->n,
+            .x = p->dy.data<float>(),
+            .transpose_x = false,
+            .w = p->weight.dense.data(),
+            .transpose_w = false,
+            .fixed_w = false,
+            .scales = nullptr});
+  return benchmark;
+}
+
+Benchmark csr_sddmm(const Parameters& shape) {
+  const auto p = std::make_shared<Gradients>(shape);
+  Benchmark benchmark = p->work();
+  benchmark.ours = [p] { call(tersor_cpu_backend()->csr_sddmm, p->dy, p->x, &p->rows.operand.packed, p->dvalues); };
+  const std::optional<Peer> peer = dense_peer({.m = p->n,
+                                               .n = p->k,
+                                               .k = p->m,
+                                               .x = p->dy.data<float>(),
+                                               .transpose_x = true,
+                                               .w = p->x.data<float>(),
+                                               .transpose_w = false,
+                                               .fixed_w = false,
+                                               .scales = nullptr});
+  if (!peer) return benchmark;
+  benchmark.peer = peer->run;
+  benchmark.compare = [p, result = peer->result] {
+    std::vector<float> sampled;
+    for (size_t i = 0; i < p->weight.dense.size(); ++i) {
+      if (p->weight.dense[i] != 0) sampled.push_back(result()[i]);
+    }
+    require_same(p->dvalues, sampled.data());
+  };
   return benchmark;
 }
 

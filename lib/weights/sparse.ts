@@ -213,7 +213,12 @@ export class Sparse implements Weight {
   private integerProduct(csr: Csr, { scales }: ValueQuantization, input: InputQuantization): Product {
     if (input !== 'dynamic' && this.nonzeros() <= SPARSE_PRODUCT_DENSITY * this.parameters()) {
       const sums = sumRows(csr.values as Int8Array, csr.rowOffsets);
-      return sparseIntegerProduct(this.packed(() => this.values), input, scales, sums);
+      return sparseIntegerProduct(
+        this.packed(() => this.values),
+        input,
+        scales,
+        sums,
+      );
     }
     const dense = tensor(Int8Array.from(denseRows(csr)), this.shape);
     try {

@@ -258,6 +258,9 @@ auto csr_sddmm(Arguments& in) {
   return [pattern, dy = dy.tensor(), x = x.tensor(), values = values.tensor()](const tersor_backend& backend,
                                                                                tersor_context* context) {
     return backend.csr_sddmm(context, &dy, &x, &pattern, &values);
+  };
+}
+
 // tersor_nm, in argument order.
 tersor_nm read_nm(Arguments& in) {
   const Operand packed = in.input("packed", kU8, 1);

@@ -76,7 +76,12 @@ describe('sparseLinear', () => {
 
   it('has the gradients of the other activations', () => {
     tidy(() => {
-      const pattern = SparsePattern.of(tensor([[0, 2], [3, 0]]));
+      const pattern = SparsePattern.of(
+        tensor([
+          [0, 2],
+          [3, 0],
+        ]),
+      );
       const [x, values] = [tensor([[1, 10]]), tensor([1, -1])];
       const logistic = (v: number) => 1 / (1 + Math.exp(-v));
       const slope = (v: number) => logistic(v) * (1 + v * (1 - logistic(v)));

@@ -12,6 +12,7 @@ const LAYERS = [
   'formats',
   'native',
   'tensor',
+  'sparse',
   'search',
   'autograd',
   'weights',

@@ -80,7 +80,8 @@ typedef struct tersor_nm {
   int32_t keep, group;  // 1 <= keep <= group <= 16
 } tersor_nm;
 
-// Weight [rows, cols] of blocks: block_rows rows (a panel) by block_cols columns, what lies past the weight's edges zero.
+// Weight [rows, cols] of blocks: block_rows rows (a panel) by block_cols columns, what lies past the weight's edges
+// zero.
 typedef struct tersor_blocks {
   tersor_tensor panel_offsets;  // u32 [panels + 1], first 0, non-decreasing, last = blocks
   tersor_tensor columns;        // u32 [blocks]: first column / block_cols, ascending inside a panel
@@ -245,9 +246,9 @@ typedef struct tersor_search_index {
   int32_t distances;  // 1 when it was packed for distances
 } tersor_search_index;
 
-// How far gemm_quantized may round x: to 2^-24, 2^-15.99 or 2^-8 (half a step) of the largest magnitude among the columns
-// of its row that share a scale. Those are the columns of a group, when it has 128 or more (at most 256 at a time), else
-// of as many groups as fit in 256 columns. A device may round less.
+// How far gemm_quantized may round x: to 2^-24, 2^-15.99 or 2^-8 (half a step) of the largest magnitude among the
+// columns of its row that share a scale. Those are the columns of a group, when it has 128 or more (at most 256 at a
+// time), else of as many groups as fit in 256 columns. A device may round less.
 typedef enum tersor_input_precision {
   TERSOR_INPUT_F32 = 0,
   TERSOR_INPUT_INT16 = 1,
@@ -266,8 +267,7 @@ typedef struct tersor_backend {
   uint32_t abi;
   const char* name;  // "cpu", "cuda", ...
 
-  // --- memory
-  // ---------------------------------------------------------------------------------------------------------
+  // --- memory ---
   tersor_status (*allocate)(tersor_context*, size_t bytes, void** out);  // 64-byte aligned, uninitialised
   void (*release)(void* data, size_t bytes);
   tersor_status (*upload)(tersor_context*, void* device, const void* host, size_t bytes);
@@ -278,16 +278,14 @@ typedef struct tersor_backend {
       tersor_context*, const tersor_tensor* x,
       const tersor_tensor* y);  // f32 <-> f16, bf16, i8, u8, i32; same shape; integers saturate and take NaN as 0
 
-  // --- random: Philox4x32-10, element i of the stream (seed, offset) whatever the thread count
-  // ------------------------
+  // --- random: Philox4x32-10, element i of the stream (seed, offset) whatever the thread count ---
   tersor_status (*random_uniform)(tersor_context*, uint64_t seed, uint64_t offset, float low, float high,
                                   const tersor_tensor* y);
   tersor_status (*random_normal)(tersor_context*, uint64_t seed, uint64_t offset, float mean, float deviation,
                                  const tersor_tensor* y);
 
-  // --- dense products
-  // ------------------------------------------------------------------------------------------------- c[M,N] =
-  // epilogue(op(a) * op(b) + (accumulate ? c : 0)), f32. op transposes when the flag is set.
+  // --- dense products ---
+  // c[M,N] = epilogue(op(a) * op(b) + (accumulate ? c : 0)), f32. op transposes when the flag is set.
   tersor_status (*gemm)(tersor_context*, const tersor_tensor* a, int32_t transpose_a, const tersor_tensor* b,
                         int32_t transpose_b, const tersor_epilogue*, int32_t accumulate, const tersor_tensor* c);
   // Elements of a packed weight.
@@ -297,9 +295,10 @@ typedef struct tersor_backend {
   // y[M,N] = epilogue(x[M,K] * w^T), f32.
   tersor_status (*gemm_packed)(tersor_context*, const tersor_tensor* x, const tersor_packed* w, const tersor_epilogue*,
                                const tersor_tensor* y);
-  // h[N,N] = x^T * x + (accumulate ? h : 0), f32 [M,N]: on the diagonal and right of it. What is left of it is unspecified, unless
-  // `mirror` is set, which copies the other half there.
-  tersor_status (*gram)(tersor_context*, const tersor_tensor* x, int32_t accumulate, int32_t mirror, const tersor_tensor* h);
+  // h[N,N] = x^T * x + (accumulate ? h : 0), f32 [M,N]: on the diagonal and right of it. What is left of it is
+  // unspecified, unless `mirror` is set, which copies the other half there.
+  tersor_status (*gram)(tersor_context*, const tersor_tensor* x, int32_t accumulate, int32_t mirror,
+                        const tersor_tensor* h);
 
   // Bytes of a packed int8 weight.
   int64_t (*int8_bytes)(int64_t rows, int64_t cols);
@@ -312,9 +311,9 @@ typedef struct tersor_backend {
   tersor_status (*gemm_int8)(tersor_context*, const tersor_tensor* x, const tersor_int8_weight* w,
                              const tersor_int8_codes* input, const tersor_tensor* scales, const tersor_epilogue*,
                              const tersor_int8_codes* output, const tersor_tensor* y);
-  // The same for x f32 with codes u8 of each row's own: low = min(row, 0), high = max(row, 0), scale = (high - low) / 255
-  // (1 where that is no normal number), zero point = round(-low / scale). The product of a row with NaN or infinity is NaN,
-  // which does not touch other rows.
+  // The same for x f32 with codes u8 of each row's own: low = min(row, 0), high = max(row, 0), scale = (high - low) /
+  // 255 (1 where that is no normal number), zero point = round(-low / scale). The product of a row with NaN or infinity
+  // is NaN, which does not touch other rows.
   tersor_status (*gemm_int8_dynamic)(tersor_context*, const tersor_tensor* x, const tersor_int8_weight* w,
                                      const tersor_tensor* scales, const tersor_epilogue*, const tersor_tensor* y);
 
@@ -323,14 +322,15 @@ typedef struct tersor_backend {
   // Lays out codes i8, u8 or bit-packed [rows, cols] for gemm_quantized. Zero points must be codes of the type.
   tersor_status (*pack_quantized)(tersor_context*, const tersor_tensor* codes, const tersor_affine*,
                                   const tersor_tensor* packed);
-  // y[M,N] = epilogue(x[M,K] * w^T), f32, with the rounding of an f32 product with the dequantized weight beside that of
-  // x. NaN and infinity in a row of x give what f32 arithmetic gives, and do not touch other rows.
+  // y[M,N] = epilogue(x[M,K] * w^T), f32, with the rounding of an f32 product with the dequantized weight beside that
+  // of x. NaN and infinity in a row of x give what f32 arithmetic gives, and do not touch other rows.
   tersor_status (*gemm_quantized)(tersor_context*, const tersor_tensor* x, tersor_input_precision,
                                   const tersor_quantized* w, const tersor_epilogue*, const tersor_tensor* y);
 
-  // --- sparse products ------------------------------------------------------------------------------------------------
-  // Rows of at most 2^31 / (255 * 128) nonzeros when values are i8. bytes i64 [1]: of what pack_csr writes. u32 values, the
-  // numbers 1 ... nonzeros in any order, make a pattern: each is where the value of its nonzero stands, counted from 1.
+  // --- sparse products ---
+  // Rows of at most 2^31 / (255 * 128) nonzeros when values are i8. bytes i64 [1]: of what pack_csr writes. u32 values,
+  // the numbers 1 ... nonzeros in any order, make a pattern: each is where the value of its nonzero stands, counted
+  // from 1.
   tersor_status (*csr_packed_bytes)(tersor_context*, const tersor_csr* w, const tersor_tensor* bytes);
   tersor_status (*pack_csr)(tersor_context*, const tersor_csr* w, const tersor_tensor* packed);
   // y[M,N] = epilogue(x[M,K] * w^T), f32. NaN and infinity in x reach the rows of w that have a nonzero for them.
@@ -339,11 +339,12 @@ typedef struct tersor_backend {
   // y[M,N] f32 from x u8 [M,K] and w of i8 values: the same bits as gemm_int8 gives with the dense weight.
   tersor_status (*csr_gemm_int8)(tersor_context*, const tersor_tensor* x, const tersor_packed_csr* w,
                                  const tersor_int8_epilogue*, const tersor_tensor* y);
-  // packed, of as many bytes as the pattern: what pack_csr makes of the weight f32 with `values` [nonzeros] in these places.
+  // packed, of as many bytes as the pattern: what pack_csr makes of the weight f32 with `values` [nonzeros] in these
+  // places.
   tersor_status (*csr_set_values)(tersor_context*, const tersor_packed_csr* pattern, const tersor_tensor* values,
                                   const tersor_tensor* packed);
-  // Sampled dense-dense product (SDDMM), the gradient of a sparse weight: values[place of (n, k)] = sum_m dy[m,n] * x[m,k]
-  // for the nonzeros of the pattern, from dy f32 [M,N] and x f32 [M,K].
+  // Sampled dense-dense product (SDDMM), the gradient of a sparse weight: values[place of (n, k)] = sum_m dy[m,n] *
+  // x[m,k] for the nonzeros of the pattern, from dy f32 [M,N] and x f32 [M,K].
   tersor_status (*csr_sddmm)(tersor_context*, const tersor_tensor* dy, const tersor_tensor* x,
                              const tersor_packed_csr* pattern, const tersor_tensor* values);
 
@@ -354,8 +355,9 @@ typedef struct tersor_backend {
                            const tersor_tensor* packed);
   // y[i] = row ids[i] of the weight; ids i32 or null = every row.
   tersor_status (*unpack_nm)(tersor_context*, const tersor_nm* w, const tersor_tensor* ids, const tersor_tensor* y);
-  // y[M,N] = epilogue(x[M,K] * w^T), f32. Every group of a row has `keep` places, some perhaps for a column that is zero:
-  // NaN and infinity in x reach the outputs of the rows that have a place for their column, as a product with 0 does.
+  // y[M,N] = epilogue(x[M,K] * w^T), f32. Every group of a row has `keep` places, some perhaps for a column that is
+  // zero: NaN and infinity in x reach the outputs of the rows that have a place for their column, as a product with 0
+  // does.
   tersor_status (*nm_gemm)(tersor_context*, const tersor_tensor* x, const tersor_nm* w, const tersor_epilogue*,
                            const tersor_tensor* y);
 
@@ -363,20 +365,18 @@ typedef struct tersor_backend {
   tersor_status (*block_gemm)(tersor_context*, const tersor_tensor* x, const tersor_blocks* w, const tersor_epilogue*,
                               const tersor_tensor* y);
 
-  // --- decompositions
-  // ------------------------------------------------------------------------------------------------- Thin SVD a[m,n] =
-  // u[m,k] * diag(s[k]) * vt[k,n], k = min(m,n), s descending; sign: the largest |element| of each u column is
-  // positive.
+  // --- decompositions ---
+  // Thin SVD a[m,n] = u[m,k] * diag(s[k]) * vt[k,n], k = min(m,n), s descending; sign: the largest |element| of each u
+  // column is positive.
   tersor_status (*svd)(tersor_context*, const tersor_tensor* a, const tersor_tensor* u, const tersor_tensor* s,
                        const tersor_tensor* vt);
-  // The k largest singular values and their vectors, k <= min(m,n) by the shapes, nearly: a[m,n] ~ u[m,k] * diag(s[k]) *
-  // vt[k,n] by a randomized subspace iteration (Halko, Martinsson & Tropp 2011). u and v are orthonormal whatever a is;
-  // order and signs as svd.
+  // The k largest singular values and their vectors, k <= min(m,n) by the shapes, nearly: a[m,n] ~ u[m,k] * diag(s[k])
+  // * vt[k,n] by a randomized subspace iteration (Halko, Martinsson & Tropp 2011). u and v are orthonormal whatever a
+  // is; order and signs as svd.
   tersor_status (*svd_randomized)(tersor_context*, const tersor_tensor* a, const tersor_svd_randomized_options*,
                                   const tersor_tensor* u, const tersor_tensor* s, const tersor_tensor* vt);
 
-  // --- elementwise and reductions (f32)
-  // -------------------------------------------------------------------------------
+  // --- elementwise and reductions (f32) ---
   // y = activation(x). In place allowed.
   tersor_status (*activate)(tersor_context*, tersor_activation, const tersor_tensor* x, const tersor_tensor* y);
   // dx = activation'(x) dy; the slope of relu at 0 is 0. In place allowed on dy.
@@ -412,7 +412,7 @@ typedef struct tersor_backend {
                                       const tersor_tensor* dy, const tersor_tensor* dx,
                                       const tersor_tensor* weight_gradient, const tersor_tensor* bias_gradient);
 
-  // --- attention: no n x m matrix is made ----------------------------------------------------------------------------
+  // --- attention: no n x m matrix is made ---
   // y[batch, n, heads * e] = softmax(scale q k^T) v, head by head, from q [batch, n, heads * d], k [batch, m, key_heads
   // * d] and v [batch, m, key_heads * e]; a query that reads no key gets zeros. log_sums (f32 [batch, heads, n] or
   // null): the logarithms of the softmax's sums, which the gradient needs. Masked keys are not read; behind the causal
@@ -424,7 +424,7 @@ typedef struct tersor_backend {
                                       const tersor_tensor* log_sums, const tersor_tensor* dy, const tersor_tensor* dq,
                                       const tersor_tensor* dk, const tersor_tensor* dv);
 
-  // --- losses: mean over rows into loss[1]; gradient of that mean with respect to the logits, or null ----------------
+  // --- losses: mean over rows into loss[1]; gradient of that mean with respect to the logits, or null ---
   tersor_status (*cross_entropy)(tersor_context*, const tersor_tensor* logits,
                                  const tersor_tensor* labels /* i32 [rows] */, const tersor_tensor* loss,
                                  const tersor_tensor* gradient);
@@ -432,8 +432,7 @@ typedef struct tersor_backend {
   tersor_status (*distillation)(tersor_context*, const tersor_tensor* student, const tersor_tensor* teacher,
                                 float temperature, const tersor_tensor* loss, const tersor_tensor* gradient);
 
-  // --- embedding rows
-  // -------------------------------------------------------------------------------------------------
+  // --- embedding rows ---
   tersor_status (*gather)(tersor_context*, const tersor_tensor* table /* f32 [R,C] */,
                           const tersor_tensor* ids /* i32 [n] */, const tersor_tensor* y);
   // table[ids[i]] += rows[i], in order of i for equal ids.
@@ -460,23 +459,23 @@ typedef struct tersor_backend {
                                const tersor_tensor* gradients, const tersor_tensor* first_state,
                                const tersor_tensor* second_state, const tersor_row_options*);
 
-  // --- vector search ------------------------------------------------------------------------------------------------
+  // --- vector search ---
   // Bytes of packed vectors.
   int64_t (*search_bytes)(int64_t rows, int64_t columns, tersor_search_format format);
-  // Lays out vectors f32, i8 (within +-127), u4 or u1 [rows, columns]; with `distances` (not u1) their squared lengths too.
+  // Lays out vectors f32, i8 (within +-127), u4 or u1 [rows, columns]; with `distances` (not u1) their squared lengths
+  // too.
   tersor_status (*pack_search)(tersor_context*, const tersor_tensor* vectors, int32_t distances,
                                const tersor_tensor* packed);
   // The k rows with the highest scores for each query, best first, of equal scores the lower row: ids i32 [queries, k],
-  // scores f32 or i32 [queries, k], 1 <= k <= rows. Queries are f32 for f32, i8 (within +-127) for i8 and u4, u1 for u1.
-  // A score is the product q.x; 2 q.x - x.x when packed for distances (int4: 2 q.x - 16 x.x, so queries are in
+  // scores f32 or i32 [queries, k], 1 <= k <= rows. Queries are f32 for f32, i8 (within +-127) for i8 and u4, u1 for
+  // u1. A score is the product q.x; 2 q.x - x.x when packed for distances (int4: 2 q.x - 16 x.x, so queries are in
   // sixteenths of its step); minus the number of bits that differ for u1. Integers are exact; a NaN is an error.
   tersor_status (*search)(tersor_context*, const tersor_tensor* queries, const tersor_search_index*,
                           const tersor_tensor* ids, const tersor_tensor* scores);
 
-  // --- quantization
-  // --------------------------------------------------------------------------------------------------- Codes are i8,
-  // u8, or bit-packed; code = clamp(round_half_even(x / scale) + zero_point), or round((x - bias) / scale). NaN or Inf
-  // is an error.
+  // --- quantization ---
+  // Codes are i8, u8, or bit-packed; code = clamp(round_half_even(x / scale) + zero_point), or round((x - bias) /
+  // scale). NaN or Inf is an error.
   tersor_status (*quantize)(tersor_context*, const tersor_tensor* x, const tersor_affine*, const tersor_tensor* codes);
   // y[i] = real value of row ids[i] of codes; ids null = every row.
   tersor_status (*dequantize)(tersor_context*, const tersor_tensor* codes, const tersor_affine*,
@@ -510,34 +509,33 @@ typedef struct tersor_backend {
   // <= 255; shapes and errors as min_max.
   tersor_status (*clip_range)(tersor_context*, const tersor_tensor* x, int64_t group_size, int32_t levels,
                               int32_t symmetric, const tersor_tensor* minimum, const tersor_tensor* maximum);
-  // Centroids [k,d] of the rows of x[n,d], 1 <= k <= n, and the centroid i32 [n] that each is nearest to, by k-means++ and
-  // Lloyd's iteration; weights f32 [n], >= 0, or null. A cluster that loses its points takes the one that costs most.
+  // Centroids [k,d] of the rows of x[n,d], 1 <= k <= n, and the centroid i32 [n] that each is nearest to, by k-means++
+  // and Lloyd's iteration; weights f32 [n], >= 0, or null. A cluster that loses its points takes the one that costs
+  // most.
   tersor_status (*kmeans)(tersor_context*, const tersor_tensor* x, const tersor_tensor* weights,
                           const tersor_kmeans_options*, const tersor_tensor* centroids,
                           const tersor_tensor* assignments);
 
-  // --- pruning
-  // --------------------------------------------------------------------------------------------------------
+  // --- pruning ---
   // threshold[1] = the count-th smallest |x| (count >= 1), so that `|x| > threshold` drops at least `count` elements.
   tersor_status (*magnitude_threshold)(tersor_context*, const tersor_tensor* x, int64_t count,
                                        const tersor_tensor* threshold);
   // mask = |x| > threshold ? 1 : 0 (f32, x's shape).
   tersor_status (*magnitude_mask)(tersor_context*, const tersor_tensor* x, float threshold, const tersor_tensor* mask);
-  // mask = 1 for the `keep` largest |x| of every `group` columns of a row (the last group may be short), else 0; of equal
-  // ones the columns further left stay. f32, x's shape. NaN is an error.
+  // mask = 1 for the `keep` largest |x| of every `group` columns of a row (the last group may be short), else 0; of
+  // equal ones the columns further left stay. f32, x's shape. NaN is an error.
   tersor_status (*nm_mask)(tersor_context*, const tersor_tensor* x, int32_t keep, int32_t group,
                            const tersor_tensor* mask);
-  // mask = 1 in the `keep` blocks of block_rows x block_cols elements (those at the edges may be smaller) with the largest
-  // Frobenius norms, else 0; of equal ones those further up, then further left, stay. NaN or Inf is an error.
+  // mask = 1 in the `keep` blocks of block_rows x block_cols elements (those at the edges may be smaller) with the
+  // largest Frobenius norms, else 0; of equal ones those further up, then further left, stay. NaN or Inf is an error.
   tersor_status (*block_mask)(tersor_context*, const tersor_tensor* x, int32_t block_rows, int32_t block_cols,
                               int64_t keep, const tersor_tensor* mask);
 
-  // --- optimizers: update `count` parameters in place, element [i] of each array belonging to parameter i --------------
-  // g = clip * gradient + weight_decay * p; v = momentum * v + g; p -= lr * (nesterov ? g + momentum * v : v). velocities
-  // null when momentum = 0.
+  // --- optimizers: update `count` parameters in place, element [i] of each array belonging to parameter i ---
+  // g = clip * gradient + weight_decay * p; v = momentum * v + g; p -= lr * (nesterov ? g + momentum * v : v).
+  // velocities null when momentum = 0.
   tersor_status (*sgd_step)(tersor_context*, int64_t count, const tersor_tensor* parameters,
-                            const tersor_tensor* gradients, const tersor_tensor* velocities,
-                            const tersor_sgd_options*);
+                            const tersor_tensor* gradients, const tersor_tensor* velocities, const tersor_sgd_options*);
   tersor_status (*adam_step)(tersor_context*, int64_t count, const tersor_tensor* parameters,
                              const tersor_tensor* gradients, const tersor_tensor* first_moments,
                              const tersor_tensor* second_moments, const tersor_adam_options*);

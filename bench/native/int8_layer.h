@@ -20,11 +20,7 @@ struct Int8Layer {
         scales(TERSOR_F32, {n}),
         row_sums(TERSOR_I32, {n}),
         y(TERSOR_F32, {m, n}),
-        epilogue{.input_scale = 1,
-                 .input_zero_point = 0,
-                 .scales = scales,
-                 .row_sums = row_sums,
-                 .after = {}} {
+        epilogue{.input_scale = 1, .input_zero_point = 0, .scales = scales, .row_sums = row_sums, .after = {}} {
     x.fill<uint8_t>(1, 0, 255);
     scales.fill<float>(3, 1, 1000, 1000);
     row_sums.fill<int32_t>(4, 0, 0);

@@ -1,5 +1,5 @@
-// What this CPU and operating system can run: by cpuid and xgetbv on x86-64, by the kernel's word on ARM. Compiled without
-// ISA flags.
+// What this CPU and operating system can run: by cpuid and xgetbv on x86-64, by the kernel's word on ARM. Compiled
+// without ISA flags.
 #pragma once
 
 #include <cstdint>

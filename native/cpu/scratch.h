@@ -8,7 +8,8 @@ namespace tersor::cpu {
 // At least `bytes` of the calling thread's scratch, 64-byte aligned; valid until the next call from the same thread.
 tersor_status scratch(tersor_context* context, size_t bytes, void** out);
 
-// The same for one chunk of a parallel loop, apart from what the thread holds of scratch(): that may be the loop's input.
+// The same for one chunk of a parallel loop, apart from what the thread holds of scratch(): that may be the loop's
+// input.
 tersor_status chunk_scratch(tersor_context* context, size_t bytes, void** out);
 
 }  // namespace tersor::cpu

@@ -77,7 +77,8 @@ TEST_CASE("TERSOR_ISA may lower the level, never raise it, and a name nobody kno
   CHECK(choose_isa("scalar", IsaSet()).error.empty());
   CHECK(choose_isa("avx512", alder_lake).error ==
         "expected one of scalar, avx2, avx2_vnni (what this machine can run), got avx512, at TERSOR_ISA");
-  CHECK(choose_isa("AVX2", IsaSet()).error == "expected one of scalar (what this machine can run), got AVX2, at TERSOR_ISA");
+  CHECK(choose_isa("AVX2", IsaSet()).error ==
+        "expected one of scalar (what this machine can run), got AVX2, at TERSOR_ISA");
   CHECK(detected_isas().has(active_isa()));
 }
 

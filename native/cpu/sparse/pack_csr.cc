@@ -76,7 +76,7 @@ class CsrPacker {
 
   tersor_status write(tersor_context* context, uint8_t* data) const {
     std::memcpy(data, &header_, sizeof header_);
-    std::memcpy(data + sizeof header_, chunks_.data(), chunks_.size() * sizeof(CsrChunk));
+    if (!chunks_.empty()) std::memcpy(data + sizeof header_, chunks_.data(), chunks_.size() * sizeof(CsrChunk));
     return for_each_chunk(context, [&](int64_t c) { write_chunk(c, data); });
   }
 

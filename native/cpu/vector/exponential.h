@@ -11,7 +11,8 @@ namespace {
 template <typename Vector>
 typename Vector::Register exp_of_nonpositive_vector(typename Vector::Register x) {
   using Register = typename Vector::Register;
-  using Integers = typename Vector::Integers;
+  // Unsigned: additions to exponents may wrap.
+  typedef uint32_t Words __attribute__((vector_size(sizeof(Register))));
   constexpr float kRound = 12582912.0f;  // 1.5 * 2^23: adding it leaves round-half-even(v) in the low bits
   const Register shifted = Vector::multiply_add(x, Vector::all(1.44269504f), Vector::all(kRound));
   const Register n = shifted - kRound;
@@ -25,7 +26,7 @@ typename Vector::Register exp_of_nonpositive_vector(typename Vector::Register x)
   p = Vector::multiply_add(p, r, Vector::all(5.0000001201e-1f));
   p = Vector::multiply_add(p, r * r, r) + 1.0f;
   // The low bits of `shifted` are n; moved to the exponent's place they scale p by 2^n.
-  const Register scaled = (Register)((Integers)p + ((Integers)shifted << 23));
+  const Register scaled = (Register)((Words)p + ((Words)shifted << 23));
   // An infinite x makes r NaN, and is caught here with all other small ones.
   return x < Vector::all(-87.33f) ? Vector::all(0.0f) : scaled;
 }

@@ -79,16 +79,7 @@ Benchmark block_f32(const Parameters& shape) {
   benchmark.operations = 2.0 * static_cast<double>(p->m * p->values.size());
   benchmark.bytes = static_cast<double>(p->x.bytes() + p->values.bytes() + p->columns.bytes() + p->y.bytes());
   benchmark.ours = [p] { call(tersor_cpu_backend()->block_gemm, p->x, &p->w, nullptr, p->y); };
-  set_peer(benchmark, p, p->y,
-           {.m = p->m,
-            .n = p->n,
-            .k = p->k,
-            .x = p->x.data<float>(),
-            .transpose_x = false,
-            .w = p->weight.dense.data(),
-            .transpose_w = true,
-            .fixed_w = true,
-            .scales = nullptr});
+  set_peer(benchmark, p, p->y, {.m = p->m, .n = p->n, .k = p->k, .x = p->x.data<float>(), .w = p->weight.dense.data()});
   return benchmark;
 }
 

@@ -179,16 +179,7 @@ Benchmark csr_f32(const Parameters& shape) {
   const auto p = std::make_shared<FloatProduct>(shape);
   Benchmark benchmark = work_of(*p, Arithmetic::f32);
   benchmark.ours = [p] { call(tersor_cpu_backend()->csr_gemm, p->x, &p->w.packed, nullptr, p->y); };
-  set_peer(benchmark, p, p->y,
-           {.m = p->m,
-            .n = p->n,
-            .k = p->k,
-            .x = p->x.data<float>(),
-            .transpose_x = false,
-            .w = p->weight.dense.data(),
-            .transpose_w = true,
-            .fixed_w = true,
-            .scales = nullptr});
+  set_peer(benchmark, p, p->y, {.m = p->m, .n = p->n, .k = p->k, .x = p->x.data<float>(), .w = p->weight.dense.data()});
   return benchmark;
 }
 
@@ -213,11 +204,9 @@ Benchmark csr_transposed(const Parameters& shape) {
             .n = p->k,
             .k = p->n,
             .x = p->dy.data<float>(),
-            .transpose_x = false,
             .w = p->weight.dense.data(),
             .transpose_w = false,
-            .fixed_w = false,
-            .scales = nullptr});
+            .fixed_w = false});
   return benchmark;
 }
 
@@ -232,8 +221,7 @@ Benchmark csr_sddmm(const Parameters& shape) {
                                                .transpose_x = true,
                                                .w = p->x.data<float>(),
                                                .transpose_w = false,
-                                               .fixed_w = false,
-                                               .scales = nullptr});
+                                               .fixed_w = false});
   if (!peer) return benchmark;
   benchmark.peer = peer->run;
   benchmark.compare = [p, result = peer->result] {

@@ -28,15 +28,7 @@ struct Int8Layer {
 
   // The same layer with its weight i8 [n,k] in full, for the peer.
   DenseProduct dense(const int8_t* w) const {
-    return {.m = m,
-            .n = n,
-            .k = k,
-            .x = x.data<uint8_t>(),
-            .transpose_x = false,
-            .w = w,
-            .transpose_w = true,
-            .fixed_w = true,
-            .scales = scales.data<float>()};
+    return {.m = m, .n = n, .k = k, .x = x.data<uint8_t>(), .w = w, .scales = scales.data<float>()};
   }
 };
 

@@ -59,16 +59,7 @@ Benchmark nm_f32(const Parameters& shape) {
   benchmark.operations = 2.0 * static_cast<double>(p->m * p->n * p->k * p->keep / p->group);
   benchmark.bytes = static_cast<double>(p->x.bytes() + p->packed.bytes() + p->y.bytes());
   benchmark.ours = [p] { call(tersor_cpu_backend()->nm_gemm, p->x, &p->nm, nullptr, p->y); };
-  set_peer(benchmark, p, p->y,
-           {.m = p->m,
-            .n = p->n,
-            .k = p->k,
-            .x = p->x.data<float>(),
-            .transpose_x = false,
-            .w = p->w.data<float>(),
-            .transpose_w = true,
-            .fixed_w = true,
-            .scales = nullptr});
+  set_peer(benchmark, p, p->y, {.m = p->m, .n = p->n, .k = p->k, .x = p->x.data<float>(), .w = p->w.data<float>()});
   return benchmark;
 }
 

@@ -23,11 +23,11 @@ void set_peer_threads(int count);
 struct DenseProduct {
   int64_t m, n, k;
   const void* x;  // f32 [m,k], or [k,m] when transposed; u8 [m,k] with scales
-  bool transpose_x;
+  bool transpose_x = false;
   const void* w;  // f32 [k,n], or [n,k] when transposed; i8 with scales
-  bool transpose_w;
-  bool fixed_w;         // w is a weight: brought into the peer's best layout beforehand
-  const float* scales;  // f32 [n], multiplied into the columns of an integer product; null for f32
+  bool transpose_w = true;
+  bool fixed_w = true;            // w is a weight: brought into the peer's best layout beforehand
+  const float* scales = nullptr;  // f32 [n], multiplied into the columns of an integer product; null for f32
 };
 
 struct Peer {

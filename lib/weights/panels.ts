@@ -1,5 +1,5 @@
 import { epilogueArguments } from '../autograd';
-import { DTYPES, native } from '../native';
+import { native } from '../native';
 import { empty, keep, type Tensor } from '../tensor';
 import type { Product } from './integer';
 
@@ -21,7 +21,7 @@ export function repaysPacking([rows = 0, columns = 0, ...others]: readonly numbe
  */
 export function panelProduct(values: Tensor): Product {
   const [rows, columns] = values.shape as readonly [number, number];
-  const elements = native.packedElements(rows, columns, DTYPES.indexOf('f32'), values.device);
+  const elements = native.packedElements(rows, columns, values.device);
   const panels = empty([elements], 'f32', values.device);
   native.packGemm(values.handle, panels.handle);
   keep(panels);

@@ -129,7 +129,7 @@ typedef struct tersor_affine {
 
 // A dense weight [rows, cols] as pack_gemm lays it out for this backend.
 typedef struct tersor_packed {
-  tersor_tensor panels;  // f32 [packed_elements(rows, cols, dtype)]
+  tersor_tensor panels;  // f32 [packed_elements(rows, cols)]
   int64_t rows, cols;
 } tersor_packed;
 
@@ -289,7 +289,7 @@ typedef struct tersor_backend {
   tersor_status (*gemm)(tersor_context*, const tersor_tensor* a, int32_t transpose_a, const tersor_tensor* b,
                         int32_t transpose_b, const tersor_epilogue*, int32_t accumulate, const tersor_tensor* c);
   // Elements of a packed weight.
-  int64_t (*packed_elements)(int64_t rows, int64_t cols, tersor_dtype dtype);
+  int64_t (*packed_elements)(int64_t rows, int64_t cols);
   // Lays out w f32 [rows, cols].
   tersor_status (*pack_gemm)(tersor_context*, const tersor_tensor* w, const tersor_tensor* panels);
   // y[M,N] = epilogue(x[M,K] * w^T), f32.

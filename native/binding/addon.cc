@@ -98,11 +98,10 @@ napi_value cancel(Arguments& in) {
   return undefined(in.env());
 }
 
-// rows, cols, dtype, device -> elements of a dense weight packed there
+// rows, cols, device -> elements of a dense weight packed there
 napi_value packed_elements(Arguments& in) {
   const int64_t rows = in.integer("rows", 0, INT32_MAX), cols = in.integer("cols", 0, INT32_MAX);
-  const auto dtype = static_cast<tersor_dtype>(in.integer("dtype", 0, TERSOR_DTYPE_COUNT - 1));
-  const int64_t elements = backend_of(in.text("device"))->packed_elements(rows, cols, dtype);
+  const int64_t elements = backend_of(in.text("device"))->packed_elements(rows, cols);
   return Napi::Number::New(in.env(), static_cast<double>(elements));
 }
 
@@ -205,7 +204,7 @@ constexpr Function kFunctions[] = {
     {"run", 3, run},
     {"createCancelToken", 0, create_cancel_token},
     {"cancel", 1, cancel},
-    {"packedElements", 4, packed_elements},
+    {"packedElements", 3, packed_elements},
     {"quantizedBytes", 6, quantized_bytes},
     {"int8Bytes", 3, int8_bytes},
     {"nmBytes", 5, nm_bytes},

@@ -71,6 +71,25 @@ tersor_packed_csr read_packed_csr(Arguments& in) {
   return {packed.tensor(), rows, in.integer("cols", 0, INT32_MAX)};
 }
 
+// y = epilogue(x * w^T) with a packed form of a weight, which `read` reads.
+template <typename Weight>
+using PackedProduct = tersor_status (*)(tersor_context*, const tersor_tensor* x, const Weight* w,
+                                        const tersor_epilogue*, const tersor_tensor* y);
+
+template <typename Weight>
+auto packed_product(Arguments& in, Weight (*read)(Arguments&), PackedProduct<Weight> tersor_backend::*multiply) {
+  const Operand x = in.input("x", kF32, 2);
+  const Weight w = read(in);
+  in.expect_shape(x, {kAny, w.cols});
+  const Epilogue epilogue = read_epilogue(in, x.dim(0), w.rows);
+  const Operand y = in.output("y", kF32);
+  in.expect_shape(y, {x.dim(0), w.rows}, {x});
+  return [=, x = x.tensor(), y = y.tensor()](const tersor_backend& backend, tersor_context* context) {
+    const tersor_epilogue view = epilogue.view();
+    return (backend.*multiply)(context, &x, &w, &view, &y);
+  };
+}
+
 auto gemm(Arguments& in) {
   const Operand a = in.input("a", kF32, 2);
   const bool transpose_a = in.boolean("transposeA");
@@ -95,7 +114,7 @@ auto gemm(Arguments& in) {
 auto pack_gemm(Arguments& in) {
   const Operand w = in.input("w", kF32, 2);
   const Operand panels = in.output("panels", kF32);
-  in.expect_shape(panels, {in.backend().packed_elements(w.dim(0), w.dim(1), panels.tensor().dtype)}, {w});
+  in.expect_shape(panels, {in.backend().packed_elements(w.dim(0), w.dim(1))}, {w});
   return [w = w.tensor(), panels = panels.tensor()](const tersor_backend& backend, tersor_context* context) {
     return backend.pack_gemm(context, &w, &panels);
   };
@@ -105,22 +124,11 @@ auto pack_gemm(Arguments& in) {
 tersor_packed read_packed(Arguments& in) {
   const Operand panels = in.input("panels", kF32, 1);
   const int64_t rows = in.integer("rows", 0, INT32_MAX), cols = in.integer("cols", 0, INT32_MAX);
-  in.expect_shape(panels, {in.backend().packed_elements(rows, cols, panels.tensor().dtype)});
+  in.expect_shape(panels, {in.backend().packed_elements(rows, cols)});
   return {panels.tensor(), rows, cols};
 }
 
-auto gemm_packed(Arguments& in) {
-  const Operand x = in.input("x", kF32, 2);
-  const tersor_packed w = read_packed(in);
-  in.expect_shape(x, {kAny, w.cols});
-  const Epilogue epilogue = read_epilogue(in, x.dim(0), w.rows);
-  const Operand y = in.output("y", kF32);
-  in.expect_shape(y, {x.dim(0), w.rows}, {x});
-  return [w, epilogue, x = x.tensor(), y = y.tensor()](const tersor_backend& backend, tersor_context* context) {
-    const tersor_epilogue view = epilogue.view();
-    return backend.gemm_packed(context, &x, &w, &view, &y);
-  };
-}
+auto gemm_packed(Arguments& in) { return packed_product(in, read_packed, &tersor_backend::gemm_packed); }
 
 auto gram(Arguments& in) {
   const Operand x = in.input("x", kF32, 2);
@@ -209,18 +217,7 @@ auto pack_csr(Arguments& in) {
   };
 }
 
-auto csr_gemm(Arguments& in) {
-  const Operand x = in.input("x", kF32, 2);
-  const tersor_packed_csr w = read_packed_csr(in);
-  in.expect_shape(x, {kAny, w.cols});
-  const Epilogue epilogue = read_epilogue(in, x.dim(0), w.rows);
-  const Operand y = in.output("y", kF32);
-  in.expect_shape(y, {x.dim(0), w.rows}, {x});
-  return [=, x = x.tensor(), y = y.tensor()](const tersor_backend& backend, tersor_context* context) {
-    const tersor_epilogue view = epilogue.view();
-    return backend.csr_gemm(context, &x, &w, &view, &y);
-  };
-}
+auto csr_gemm(Arguments& in) { return packed_product(in, read_packed_csr, &tersor_backend::csr_gemm); }
 
 auto csr_gemm_int8(Arguments& in) {
   const Operand x = in.input("x", kU8, 2);
@@ -272,18 +269,7 @@ tersor_nm read_nm(Arguments& in) {
   return {packed.tensor(), rows, cols, keep, group};
 }
 
-auto nm_gemm(Arguments& in) {
-  const Operand x = in.input("x", kF32, 2);
-  const tersor_nm w = read_nm(in);
-  in.expect_shape(x, {kAny, w.cols});
-  const Epilogue epilogue = read_epilogue(in, x.dim(0), w.rows);
-  const Operand y = in.output("y", kF32);
-  in.expect_shape(y, {x.dim(0), w.rows}, {x});
-  return [w, epilogue, x = x.tensor(), y = y.tensor()](const tersor_backend& backend, tersor_context* context) {
-    const tersor_epilogue view = epilogue.view();
-    return backend.nm_gemm(context, &x, &w, &view, &y);
-  };
-}
+auto nm_gemm(Arguments& in) { return packed_product(in, read_nm, &tersor_backend::nm_gemm); }
 
 auto unpack_nm(Arguments& in) {
   const tersor_nm w = read_nm(in);
@@ -315,18 +301,7 @@ tersor_blocks read_blocks(Arguments& in) {
   return {panel_offsets.tensor(), columns.tensor(), values.tensor(), rows, cols, block_rows, block_cols};
 }
 
-auto block_gemm(Arguments& in) {
-  const Operand x = in.input("x", kF32, 2);
-  const tersor_blocks w = read_blocks(in);
-  in.expect_shape(x, {kAny, w.cols});
-  const Epilogue epilogue = read_epilogue(in, x.dim(0), w.rows);
-  const Operand y = in.output("y", kF32);
-  in.expect_shape(y, {x.dim(0), w.rows}, {x});
-  return [w, epilogue, x = x.tensor(), y = y.tensor()](const tersor_backend& backend, tersor_context* context) {
-    const tersor_epilogue view = epilogue.view();
-    return backend.block_gemm(context, &x, &w, &view, &y);
-  };
-}
+auto block_gemm(Arguments& in) { return packed_product(in, read_blocks, &tersor_backend::block_gemm); }
 
 // tersor_quantized, in argument order.
 tersor_quantized read_quantized(Arguments& in) {

@@ -70,7 +70,7 @@ enum class Weight { as_it_is, packed };
 std::vector<float> run(GemmKernel* kernel, const Case& s, const Operands& x, Weight weight = Weight::as_it_is) {
   const Tensor a(TERSOR_F32, {s.m, s.k}, x.a), b(TERSOR_F32, {s.k, s.n}, x.b);
   const Tensor bias(TERSOR_F32, {s.n}, x.bias), c(TERSOR_F32, {s.m, s.n}, x.c);
-  const Tensor panels(TERSOR_F32, {weight == Weight::packed ? cpu::packed_elements(s.n, s.k, TERSOR_F32) : 0});
+  const Tensor panels(TERSOR_F32, {weight == Weight::packed ? cpu::packed_elements(s.n, s.k) : 0});
   if (weight == Weight::packed) {
     REQUIRE((s.transpose_b && !s.transpose_a && !s.accumulate));
     const Tensor w(TERSOR_F32, {s.n, s.k}, x.b);
@@ -202,7 +202,7 @@ TEST_CASE("a packed weight: panels of 48 columns, or 32 or 16 at the end, k outs
       first += width;
     }
     const Tensor w(TERSOR_F32, {rows, depth}, values);
-    const Tensor panels(TERSOR_F32, {cpu::packed_elements(rows, depth, TERSOR_F32)});
+    const Tensor panels(TERSOR_F32, {cpu::packed_elements(rows, depth)});
     Context context;
     CHECK(cpu::pack_gemm(&context, w, panels) == TERSOR_OK);
     check_same_bits("rows " + std::to_string(rows), panels.values<float>(), expected);

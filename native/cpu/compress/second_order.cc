@@ -267,10 +267,11 @@ void SecondOrder::load_parameters(int64_t tile, FirstPlace& bad) const {
   }
 }
 
-tersor_status SecondOrder::score_block(const Block& block) {
-  const int64_t lanes = kernels_.lanes, columns = columns_of_block(block);
+template <typename Body>
+tersor_status SecondOrder::for_tiles(const Block& block, Body&& body) {
+  const int64_t columns = columns_of_block(block);
   std::atomic<bool> no_memory = false;
-  const int64_t products = std::max<int64_t>(1, plan_.panel_begin[block.last] * columns * lanes);
+  const int64_t products = std::max<int64_t>(1, plan_.panel_begin[block.last] * columns * kernels_.lanes);
   const int64_t grain = std::max<int64_t>(1, kProductsPerChunk / products);
   const tersor_status status = for_chunks(context_, tiles_, grain, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
@@ -279,12 +280,20 @@ tersor_status SecondOrder::score_block(const Block& block) {
         no_memory = true;
         return;
       }
-      kernels_.absorb(plan_, tile, block.first, block.last);
-      kernels_.score(plan_, tile, block.first, block.last);
+      body(i, tile);
     }
   });
+  if (status != TERSOR_OK || !no_memory) return status;
+  return fail(context_, TERSOR_OUT_OF_MEMORY, "expected working memory, got none");
+}
+
+tersor_status SecondOrder::score_block(const Block& block) {
+  const int64_t lanes = kernels_.lanes, columns = columns_of_block(block);
+  const tersor_status status = for_tiles(block, [&](int64_t, const RowTile& tile) {
+    kernels_.absorb(plan_, tile, block.first, block.last);
+    kernels_.score(plan_, tile, block.first, block.last);
+  });
   if (status != TERSOR_OK) return status;
-  if (no_memory) return fail(context_, TERSOR_OUT_OF_MEMORY, "expected working memory, got none");
   const float threshold = threshold_of(block);
   return for_chunks(context_, tiles_, row_grain(columns * lanes), [&](int64_t begin, int64_t end) {
     for (int64_t i = begin * longest_block_ * lanes; i < end * longest_block_ * lanes; ++i) {
@@ -317,29 +326,17 @@ tersor_status SecondOrder::compress_block(const Block& block, const Write& write
   const int64_t lanes = kernels_.lanes, columns = columns_of_block(block);
   const int64_t first = plan_.panel_begin[block.first];
   const bool absorbed = plan_.masked && options_.of == 0;
-  std::atomic<bool> no_memory = false;
-  const int64_t products = std::max<int64_t>(1, plan_.panel_begin[block.last] * columns * lanes);
-  const int64_t grain = std::max<int64_t>(1, kProductsPerChunk / products);
-  const tersor_status status = for_chunks(context_, tiles_, grain, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-      RowTile tile;
-      if (!tile_at(i, &tile)) {
-        no_memory = true;
-        return;
-      }
-      if (!absorbed) kernels_.absorb(plan_, tile, block.first, block.last);
-      kernels_.compress(plan_, tile, block.first, block.last);
-      write({.first_row = i * lanes,
-             .rows = rows_of_tile(i),
-             .columns = order_.data() + first,
-             .count = columns,
-             .lanes = lanes,
-             .values = tile.results,
-             .codes = tile.codes});
-    }
+  return for_tiles(block, [&](int64_t i, const RowTile& tile) {
+    if (!absorbed) kernels_.absorb(plan_, tile, block.first, block.last);
+    kernels_.compress(plan_, tile, block.first, block.last);
+    write({.first_row = i * lanes,
+           .rows = rows_of_tile(i),
+           .columns = order_.data() + first,
+           .count = columns,
+           .lanes = lanes,
+           .values = tile.results,
+           .codes = tile.codes});
   });
-  if (status != TERSOR_OK) return status;
-  return no_memory ? fail(context_, TERSOR_OUT_OF_MEMORY, "expected working memory, got none") : TERSOR_OK;
 }
 
 void SecondOrder::copy_parameters(float* scales, int32_t* zero_points) const {

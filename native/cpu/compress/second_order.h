@@ -63,6 +63,9 @@ class SecondOrder {
   tersor_status pack_factors(const class Cholesky& factor);
   tersor_status load_rows();
   void load_parameters(int64_t tile, class FirstPlace& bad) const;
+  // body(tile, its memory) for every tile of rows of a block, in parallel.
+  template <typename Body>
+  tersor_status for_tiles(const Block& block, Body&& body);
   tersor_status score_block(const Block& block);
   tersor_status compress_block(const Block& block, const Write& write);
   float threshold_of(const Block& block);

@@ -35,7 +35,6 @@ constexpr int kTileRows = 6, kTileVectors = 2, kDotRows = 3;
 constexpr GemmTiles kTiles = {
     .tile_rows = kTileRows,
     .tile_columns = kTileVectors * Avx2::kWidth,
-    .numbers_per_word = 1,
     .multiply_tile = PanelTiles<Avx2, kTileRows, kTileVectors>::multiply,
     .pack_rows = pack_panel<kTileRows>,
     .pack_columns = {pack_panel<16>, pack_panel<32>, pack_panel<48>},

@@ -38,7 +38,6 @@ constexpr int kTileRows = 8, kTileVectors = 3, kDotRows = 6;
 constexpr GemmTiles kTiles = {
     .tile_rows = kTileRows,
     .tile_columns = kTileVectors * Avx512::kWidth,
-    .numbers_per_word = 1,
     .multiply_tile = PanelTiles<Avx512, kTileRows, kTileVectors>::multiply,
     .pack_rows = pack_panel<kTileRows>,
     .pack_columns = {pack_panel<16>, pack_panel<32>, pack_panel<48>},

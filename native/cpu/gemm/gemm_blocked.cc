@@ -15,20 +15,20 @@ constexpr int64_t kFloatsPerCacheLine = 16;
 // From this many rows on, packing a b whose rows are contiguous pays (fewer pages, no aliasing of cache sets).
 constexpr int64_t kFewestRowsForPacking = 96;
 
-// Words of k per block. A multiple of 256 would put the tiles of a in the same cache sets.
+// Numbers of k per block. A multiple of 256 would put the tiles of a in the same cache sets.
 constexpr int64_t kDepth = 384;
 constexpr int64_t kDepthStep = 8;
-constexpr int64_t kDotDepth = 1024;         // k per block of dots: a tile's rows of a and b stay in L1
-constexpr int64_t kRowBlock = 512;          // rows of a packed at a time
-constexpr int64_t kPassWords = 256 * 1024;  // words of a packed at a time: they stay in L2
-constexpr int64_t kColumnBlock = 2016;      // columns of b packed at a time; a multiple of kPanelColumns
+constexpr int64_t kDotDepth = 1024;          // k per block of dots: a tile's rows of a and b stay in L1
+constexpr int64_t kRowBlock = 512;           // rows of a packed at a time
+constexpr int64_t kPassFloats = 256 * 1024;  // numbers of a packed at a time: they stay in L2
+constexpr int64_t kColumnBlock = 2016;       // columns of b packed at a time; a multiple of kPanelColumns
 
 // Multiply-adds per parallel chunk: some 25 us. Of a product with few rows, reading b takes as long as this many rows.
 constexpr int64_t kProductsPerChunk = int64_t{1} << 21;
 constexpr int64_t kFewRows = 8;
 // When there are fewer panels, their rows are divided among threads too.
 constexpr int64_t kFewPanels = 16;
-constexpr int64_t kWordsPerPackingChunk = int64_t{1} << 15;
+constexpr int64_t kFloatsPerPackingChunk = int64_t{1} << 15;
 
 // Equal blocks of at most `most`, rather than full ones and a crumb.
 int64_t even_block(int64_t total, int64_t most) { return divide_up(total, divide_up(total, most)); }
@@ -47,7 +47,7 @@ tersor_status multiply_by_dots(const GemmArguments& g, const GemmTiles& tiles) {
   return finished ? TERSOR_OK : TERSOR_CANCELLED;
 }
 
-// Where the words of b are: in panels over `depth` words of k, or (row_stride > 0) as rows of the matrix itself.
+// Where b is: in panels over `depth` numbers of k, or (row_stride > 0) as rows of the matrix itself.
 struct PanelSource {
   const float* data;
   int64_t depth, row_stride;
@@ -63,19 +63,18 @@ class PanelProduct {
   PanelProduct(const GemmArguments& arguments, const GemmTiles& tiles)
       : g_(arguments),
         tiles_(tiles),
-        words_(divide_up(arguments.k, tiles.numbers_per_word)),
-        packs_a_(arguments.m > 1 || arguments.a.column_stride != 1 || tiles.numbers_per_word != 1),
+        packs_a_(arguments.m > 1 || arguments.a.column_stride != 1),
         packs_b_(arguments.panels == nullptr &&
                  (arguments.b.column_stride != 1 || arguments.m >= kFewestRowsForPacking)),
-        depth_(round_up(even_block(words_, kDepth), kDepthStep)),
+        depth_(round_up(even_block(arguments.k, kDepth), kDepthStep)),
         row_block_(round_up(even_block(arguments.m, kRowBlock), tiles.tile_rows)),
         column_block_(arguments.panels != nullptr ? arguments.n : std::min(arguments.n, kColumnBlock)),
         tile_stride_(depth_ * tiles.tile_rows + kTileSlack),
         // Panels that are made for this call are as deep as one block, so that they stay in a cache.
-        pass_(packs_b_ ? depth_ : std::max<int64_t>(1, kPassWords / (row_block_ * depth_)) * depth_) {}
+        pass_(packs_b_ ? depth_ : std::max<int64_t>(1, kPassFloats / (row_block_ * depth_)) * depth_) {}
 
   tersor_status run() {
-    const int64_t pass_blocks = divide_up(std::min(pass_, words_), depth_);
+    const int64_t pass_blocks = divide_up(std::min(pass_, g_.k), depth_);
     const int64_t a_floats = packs_a_ ? row_block_ / tiles_.tile_rows * tile_stride_ * pass_blocks : 0;
     const int64_t b_floats = packs_b_ ? round_up(column_block_, kPanelStep) * depth_ + kTileSlack : 0;
     a_tiles_ = packing_scratch(a_floats + b_floats);
@@ -83,9 +82,9 @@ class PanelProduct {
     float* b_panels = a_tiles_ + a_floats;
     for (int64_t column = 0; column < g_.n; column += column_block_) {
       const int64_t columns = std::min(column_block_, g_.n - column);
-      for (int64_t p = 0; p < words_; p += pass_) {
-        const int64_t pass = std::min(pass_, words_ - p);
-        PanelSource b = {g_.panels, words_, 0};
+      for (int64_t p = 0; p < g_.k; p += pass_) {
+        const int64_t pass = std::min(pass_, g_.k - p);
+        PanelSource b = {g_.panels, g_.k, 0};
         if (packs_b_) {
           if (!pack_columns(column, columns, p, pass, b_panels)) return TERSOR_CANCELLED;
           b = {b_panels, pass, 0};
@@ -103,15 +102,10 @@ class PanelProduct {
   }
 
  private:
-  // Numbers of k from word p on, of at most `words` words.
-  int64_t numbers(int64_t p, int64_t words) const {
-    return std::min(words * tiles_.numbers_per_word, g_.k - p * tiles_.numbers_per_word);
-  }
-
   bool pack_columns(int64_t column, int64_t columns, int64_t p, int64_t depth, float* panels) const {
     const PanelSequence sequence(columns);
     const float* source = g_.b.data + p * g_.b.row_stride + column * g_.b.column_stride;
-    const int64_t grain = std::max<int64_t>(1, kWordsPerPackingChunk / (kPanelColumns * depth));
+    const int64_t grain = std::max<int64_t>(1, kFloatsPerPackingChunk / (kPanelColumns * depth));
     return parallel_for(g_.cancel, sequence.count(), grain, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) {
         const Panel panel = sequence[i];
@@ -125,15 +119,14 @@ class PanelProduct {
   // Block after block of k, and in a block tile after tile.
   bool pack_rows(int64_t row, int64_t rows, int64_t p, int64_t pass) const {
     const int64_t row_tiles = divide_up(rows, tiles_.tile_rows), blocks = divide_up(pass, depth_);
-    const int64_t grain = std::max<int64_t>(1, kWordsPerPackingChunk / tile_stride_);
+    const int64_t grain = std::max<int64_t>(1, kFloatsPerPackingChunk / tile_stride_);
     return parallel_for(g_.cancel, row_tiles * blocks, grain, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) {
         const int64_t tile_row = i % row_tiles * tiles_.tile_rows, q = i / row_tiles * depth_;
-        const float* source =
-            g_.a.data + (row + tile_row) * g_.a.row_stride + (p + q) * tiles_.numbers_per_word * g_.a.column_stride;
+        const float* source = g_.a.data + (row + tile_row) * g_.a.row_stride + (p + q) * g_.a.column_stride;
         tiles_.pack_rows(source, g_.a.row_stride, g_.a.column_stride,
                          static_cast<int>(std::min<int64_t>(tiles_.tile_rows, rows - tile_row)),
-                         numbers(p + q, std::min(depth_, pass - q)), a_tiles_ + i * tile_stride_);
+                         std::min(depth_, pass - q), a_tiles_ + i * tile_stride_);
       }
     });
   }
@@ -188,7 +181,7 @@ class PanelProduct {
     const int64_t tile_rows = tiles_.tile_rows, row_tiles = divide_up(rows, tile_rows);
     const int64_t depth = std::min(depth_, pass - q), width = std::min(panel.width, columns - panel.column);
     const int64_t lines = next == nullptr ? 0 : divide_up(panel.width * depth, kFloatsPerCacheLine * tiles);
-    const bool last = p + q + depth == words_;
+    const bool last = p + q + depth == g_.k;
     for (int64_t j = 0; j < width; j += tiles_.tile_columns) {
       for (int64_t tile = first_tile; tile < first_tile + tiles; ++tile) {
         const int64_t i = row + tile * tile_rows, height = std::min(tile_rows, rows - tile * tile_rows);
@@ -213,7 +206,6 @@ class PanelProduct {
 
   const GemmArguments& g_;
   const GemmTiles& tiles_;
-  const int64_t words_;
   const bool packs_a_, packs_b_;
   const int64_t depth_, row_block_, column_block_, tile_stride_, pass_;
   float* a_tiles_ = nullptr;

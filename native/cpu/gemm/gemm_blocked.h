@@ -13,7 +13,7 @@
 
 namespace tersor::cpu {
 
-// c[i][j] = (accumulate ? c : 0) + sum_p a[p * a_stride + i] * b[p * b_stride + j], of words as in gemm_layout.h.
+// c[i][j] = (accumulate ? c : 0) + sum_p a[p * a_stride + i] * b[p * b_stride + j].
 struct TileOperands {
   int64_t k;
   const float* a;
@@ -28,22 +28,21 @@ struct TileOperands {
   int64_t next_lines;
 };
 
-// Packs lanes side by side, k outside: word p of lane l at panel[p * width + l], zero for lanes <= l < width and past
-// `k` numbers; one of the strides is 1. May write up to kTileSlack words past the panel.
+// Packs lanes side by side, k outside: number p of lane l at panel[p * width + l], zero for lanes <= l < width; one of
+// the strides is 1. May write up to kTileSlack numbers past the panel.
 using PackTile = void(const float* source, int64_t lane_stride, int64_t k_stride, int lanes, int64_t k, float* panel);
 
 inline constexpr int64_t kTileSlack = 16;
 
-// What a vector ISA brings for one type of numbers.
+// What a vector ISA brings.
 struct GemmTiles {
   int tile_rows, tile_columns;  // of one register tile; panels are a multiple of tile_columns wide or narrower
-  int64_t numbers_per_word;     // 2 for bf16
 
   void (*multiply_tile)(const TileOperands&, int rows, int columns);
   PackTile* pack_rows;        // width tile_rows
   PackTile* pack_columns[3];  // width 16, 32, 48
 
-  // c[i][j] = (accumulate ? c : 0) + sum_p a[i * lda + p] * b[j * ldb + p] for any rows and columns. Null for bf16.
+  // c[i][j] = (accumulate ? c : 0) + sum_p a[i * lda + p] * b[j * ldb + p] for any rows and columns.
   void (*multiply_dots)(int64_t k, const float* a, int64_t lda, const float* b, int64_t ldb, float* c, int64_t ldc,
                         int64_t rows, int64_t columns, bool accumulate);
 };

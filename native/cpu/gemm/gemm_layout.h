@@ -1,8 +1,8 @@
 // How the right operand of a dense product lies when it is packed, by `pack_gemm` or for one call.
 //
 // Columns of the product (rows of a weight) make panels of 48, the width of the AVX-512 register tile and a multiple of
-// the others'; inside a panel all columns of one k lie side by side, and panels follow each other. Numbers are 32-bit
-// words: an f32, or two bf16 of consecutive k (the lower one in the low half). Columns beyond the matrix are zero.
+// the others'; inside a panel all columns of one k lie side by side, and panels follow each other. Columns beyond
+// the matrix are zero.
 #pragma once
 
 #include <algorithm>
@@ -15,7 +15,7 @@ inline constexpr int64_t kPanelColumns = 48, kPanelStep = 16;
 constexpr int64_t divide_up(int64_t value, int64_t by) { return (value + by - 1) / by; }
 constexpr int64_t round_up(int64_t value, int64_t multiple) { return divide_up(value, multiple) * multiple; }
 
-// The panel's words start at `column` times the depth of the matrix.
+// The panel's numbers start at `column` times the depth of the matrix.
 struct Panel {
   int64_t column, width;
 };

@@ -6,31 +6,16 @@
 #include <cstdint>
 #include <cstring>
 
+#include "cpu/vector/transpose_avx2.h"
+
 namespace tersor::cpu {
 namespace {
 
 // Transposes rows of 8; rows from `count` on are taken as zero.
-static inline void load_transposed(const float* source, int64_t stride, int count, __m256 out[8]) {
-  __m256 r[8], t[8], u[8];
+static inline void load_transposed(const float* source, int64_t stride, int count, __m256 (&out)[8]) {
 #pragma GCC unroll 8
-  for (int i = 0; i < 8; ++i) r[i] = i < count ? _mm256_loadu_ps(source + i * stride) : _mm256_setzero_ps();
-#pragma GCC unroll 4
-  for (int i = 0; i < 4; ++i) {
-    t[2 * i] = _mm256_unpacklo_ps(r[2 * i], r[2 * i + 1]);
-    t[2 * i + 1] = _mm256_unpackhi_ps(r[2 * i], r[2 * i + 1]);
-  }
-#pragma GCC unroll 2
-  for (int h = 0; h < 8; h += 4) {
-    u[h] = _mm256_shuffle_ps(t[h], t[h + 2], 0x44);
-    u[h + 1] = _mm256_shuffle_ps(t[h], t[h + 2], 0xee);
-    u[h + 2] = _mm256_shuffle_ps(t[h + 1], t[h + 3], 0x44);
-    u[h + 3] = _mm256_shuffle_ps(t[h + 1], t[h + 3], 0xee);
-  }
-#pragma GCC unroll 4
-  for (int i = 0; i < 4; ++i) {
-    out[i] = _mm256_permute2f128_ps(u[i], u[4 + i], 0x20);
-    out[i + 4] = _mm256_permute2f128_ps(u[i], u[4 + i], 0x31);
-  }
+  for (int i = 0; i < 8; ++i) out[i] = i < count ? _mm256_loadu_ps(source + i * stride) : _mm256_setzero_ps();
+  transpose_registers(out);
 }
 
 template <int kWidth>

@@ -8,47 +8,34 @@
 namespace tersor::cpu {
 namespace {
 
-// The words of k of `count` columns (rows of w), kPanelStep with zeros, by squares that fit in L1.
-template <typename Word, typename WordAt>
-void pack_columns(int64_t words, int64_t count, WordAt word_at, Word* panel, int64_t width) {
+// kPanelStep rows of w side by side in a panel of `width`, by squares that fit in L1; zeros where fewer `count` are.
+void pack_rows(const float* w, int64_t depth, int64_t count, float* panel, int64_t width) {
   constexpr int64_t kSquare = 64;
-  for (int64_t begin = 0; begin < words; begin += kSquare) {
-    const int64_t end = std::min(words, begin + kSquare);
+  for (int64_t begin = 0; begin < depth; begin += kSquare) {
+    const int64_t end = std::min(depth, begin + kSquare);
     for (int64_t j = 0; j < kPanelStep; ++j) {
-      for (int64_t p = begin; p < end; ++p) panel[p * width + j] = j < count ? word_at(j, p) : Word{};
+      for (int64_t p = begin; p < end; ++p) panel[p * width + j] = j < count ? w[j * depth + p] : 0.0f;
     }
   }
 }
 
-// word_at(column, word of k)
-template <typename Word, typename WordAt>
-tersor_status pack(tersor_context* context, int64_t columns, int64_t words, WordAt word_at, Word* panels) {
-  const PanelSequence sequence(columns);
-  return for_chunks(context, sequence.count(), row_grain(kPanelColumns * words), [&](int64_t begin, int64_t end) {
+}  // namespace
+
+int64_t packed_elements(int64_t rows, int64_t cols) { return PanelSequence(rows).padded_columns() * cols; }
+
+tersor_status pack_gemm(tersor_context* context, const tersor_tensor* w, const tersor_tensor* panels) {
+  const int64_t rows = w->shape[0], depth = w->shape[1];
+  const PanelSequence sequence(rows);
+  return for_chunks(context, sequence.count(), row_grain(kPanelColumns * depth), [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       const Panel panel = sequence[i];
       for (int64_t j = 0; j < panel.width; j += kPanelStep) {
-        const int64_t column = panel.column + j;
-        pack_columns(
-            words, columns - column, [&](int64_t lane, int64_t p) { return word_at(column + lane, p); },
-            panels + panel.column * words + j, panel.width);
+        const int64_t row = panel.column + j;
+        pack_rows(data_of<const float>(w) + row * depth, depth, rows - row,
+                  data_of<float>(panels) + panel.column * depth + j, panel.width);
       }
     }
   });
-}
-
-}  // namespace
-
-int64_t packed_elements(int64_t rows, int64_t cols, tersor_dtype) {
-  return PanelSequence(rows).padded_columns() * cols;
-}
-
-tersor_status pack_gemm(tersor_context* context, const tersor_tensor* w, const tersor_tensor* panels) {
-  const int64_t depth = w->shape[1];
-  const auto at = [data = data_of<const float>(w), depth](int64_t column, int64_t p) {
-    return data[column * depth + p];
-  };
-  return pack(context, w->shape[0], depth, at, data_of<float>(panels));
 }
 
 tersor_status gemm_packed(tersor_context* context, const tersor_tensor* x, const tersor_packed* w,

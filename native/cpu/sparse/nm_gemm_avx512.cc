@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "cpu/sparse/nm_gemm.h"
+#include "cpu/vector/transpose_avx512.h"
 
 namespace tersor::cpu {
 namespace {
@@ -156,41 +157,14 @@ void turned(const NmChunks& w, const float* x, bool accumulate, float* sums) {
 
 void turn(const float* from, int64_t from_stride, int64_t rows, int64_t columns, float* to, int64_t to_stride) {
   const auto mask = static_cast<__mmask16>((1u << columns) - 1);
-  __m512 r[16], t[16];
+  __m512i r[16];
 #pragma GCC unroll 16
   for (int i = 0; i < 16; ++i) {
-    r[i] = i < rows ? _mm512_maskz_loadu_ps(mask, from + i * from_stride) : _mm512_setzero_ps();
+    r[i] = i < rows ? _mm512_maskz_loadu_epi32(mask, from + i * from_stride) : _mm512_setzero_si512();
   }
-#pragma GCC unroll 8
-  for (int i = 0; i < 16; i += 2) {
-    t[i] = _mm512_unpacklo_ps(r[i], r[i + 1]);
-    t[i + 1] = _mm512_unpackhi_ps(r[i], r[i + 1]);
-  }
-  const auto low = [](__m512 a, __m512 b) {
-    return _mm512_castpd_ps(_mm512_unpacklo_pd(_mm512_castps_pd(a), _mm512_castps_pd(b)));
-  };
-  const auto high = [](__m512 a, __m512 b) {
-    return _mm512_castpd_ps(_mm512_unpackhi_pd(_mm512_castps_pd(a), _mm512_castps_pd(b)));
-  };
-#pragma GCC unroll 4
-  for (int i = 0; i < 16; i += 4) {
-    r[i] = low(t[i], t[i + 2]);
-    r[i + 1] = high(t[i], t[i + 2]);
-    r[i + 2] = low(t[i + 1], t[i + 3]);
-    r[i + 3] = high(t[i + 1], t[i + 3]);
-  }
-  // r[4 q + c] holds, in its lane l, column 4 l + c of rows 4 q to 4 q + 3.
-#pragma GCC unroll 4
-  for (int c = 0; c < 4; ++c) {
-    const __m512 even_low = _mm512_shuffle_f32x4(r[c], r[4 + c], 0x88),
-                 odd_low = _mm512_shuffle_f32x4(r[c], r[4 + c], 0xdd);
-    const __m512 even_high = _mm512_shuffle_f32x4(r[8 + c], r[12 + c], 0x88);
-    const __m512 odd_high = _mm512_shuffle_f32x4(r[8 + c], r[12 + c], 0xdd);
-    _mm512_store_ps(to + c * to_stride, _mm512_shuffle_f32x4(even_low, even_high, 0x88));
-    _mm512_store_ps(to + (4 + c) * to_stride, _mm512_shuffle_f32x4(odd_low, odd_high, 0x88));
-    _mm512_store_ps(to + (8 + c) * to_stride, _mm512_shuffle_f32x4(even_low, even_high, 0xdd));
-    _mm512_store_ps(to + (12 + c) * to_stride, _mm512_shuffle_f32x4(odd_low, odd_high, 0xdd));
-  }
+  transpose_registers(r);
+#pragma GCC unroll 16
+  for (int i = 0; i < 16; ++i) _mm512_store_si512(to + i * to_stride, r[i]);
 }
 
 }  // namespace

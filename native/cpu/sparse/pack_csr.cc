@@ -31,7 +31,7 @@ struct Segment {
 
 int64_t exact_row_limit(tersor_dtype dtype) {
   constexpr int64_t most = std::numeric_limits<int32_t>::max();
-  return dtype == TERSOR_I8 ? most / (255 * 128) : most;
+  return dtype == TERSOR_I8 ? int64_t{TERSOR_LONGEST_INT8_SUM} : most;
 }
 
 CsrWords words_of(tersor_dtype dtype) {

@@ -5,6 +5,8 @@
 
 #include <cstdint>
 
+#include "cpu/vector/transpose_avx2.h"
+
 namespace tersor::cpu {
 namespace {
 
@@ -28,26 +30,12 @@ struct Avx2Vector {
   static Register sqrt(Register v) { return _mm256_sqrt_ps(v); }
   static constexpr int kSquare = 8;
   static void transpose(const float* from, int64_t from_stride, float* to, int64_t to_stride) {
-    __m256 r[8], t[8], u[8];
+    __m256 r[8];
 #pragma GCC unroll 8
     for (int i = 0; i < 8; ++i) r[i] = _mm256_loadu_ps(from + i * from_stride);
-#pragma GCC unroll 4
-    for (int i = 0; i < 4; ++i) {
-      t[2 * i] = _mm256_unpacklo_ps(r[2 * i], r[2 * i + 1]);
-      t[2 * i + 1] = _mm256_unpackhi_ps(r[2 * i], r[2 * i + 1]);
-    }
-#pragma GCC unroll 2
-    for (int h = 0; h < 8; h += 4) {
-      u[h] = _mm256_shuffle_ps(t[h], t[h + 2], 0x44);
-      u[h + 1] = _mm256_shuffle_ps(t[h], t[h + 2], 0xee);
-      u[h + 2] = _mm256_shuffle_ps(t[h + 1], t[h + 3], 0x44);
-      u[h + 3] = _mm256_shuffle_ps(t[h + 1], t[h + 3], 0xee);
-    }
-#pragma GCC unroll 4
-    for (int i = 0; i < 4; ++i) {
-      _mm256_storeu_ps(to + i * to_stride, _mm256_permute2f128_ps(u[i], u[4 + i], 0x20));
-      _mm256_storeu_ps(to + (i + 4) * to_stride, _mm256_permute2f128_ps(u[i], u[4 + i], 0x31));
-    }
+    transpose_registers(r);
+#pragma GCC unroll 8
+    for (int i = 0; i < 8; ++i) _mm256_storeu_ps(to + i * to_stride, r[i]);
   }
 
   static float sum(Register v) {

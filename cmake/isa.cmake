@@ -15,8 +15,11 @@ endif()
 set(TERSOR_FLAGS_avx2vnni ${TERSOR_FLAGS_avx2} -mavxvnni)
 set(TERSOR_FLAGS_avx512vnni ${TERSOR_FLAGS_avx512} -mavx512vnni)
 set(TERSOR_FLAGS_avx512bf16 ${TERSOR_FLAGS_avx512vnni} -mavx512bf16)
-set(TERSOR_FLAGS_neondotprod -march=armv8.2-a+dotprod)
-set(TERSOR_FLAGS_neoni8mm -march=armv8.2-a+dotprod+i8mm)
+# Every 64-bit ARM has NEON, so no flag tells headers which file they are in. For the same reason loops that are left to
+# the compiler (activations, epilogue, encoding) need no file of their own.
+set(TERSOR_FLAGS_neon -DTERSOR_NEON=1)
+set(TERSOR_FLAGS_neondotprod ${TERSOR_FLAGS_neon} -march=armv8.2-a+dotprod)
+set(TERSOR_FLAGS_neoni8mm ${TERSOR_FLAGS_neon} -march=armv8.2-a+dotprod+i8mm)
 
 # Gives every source of the list named `variable` its flags; takes vector sources out of the list where they cannot be compiled.
 function(tersor_apply_isa variable)

@@ -14,6 +14,8 @@ namespace tersor::cpu {
 const KernelList<AttentionKernel> attention_kernels("attention", {
 #if TERSOR_X86
   {"attention_avx512", Isa::avx512, attention_avx512}, {"attention_avx2", Isa::avx2, attention_avx2},
+#elif TERSOR_ARM
+  {"attention_neon", Isa::neon, attention_neon},
 #endif
       {"attention_scalar", Isa::scalar, attention_scalar},
 });

@@ -51,6 +51,7 @@ using AttentionKernel = const AttentionKernels&();
 extern const KernelList<AttentionKernel> attention_kernels;
 
 AttentionKernel attention_scalar;
+AttentionKernel attention_neon;
 AttentionKernel attention_avx2;
 AttentionKernel attention_avx512;
 

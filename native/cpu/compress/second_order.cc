@@ -16,6 +16,8 @@ namespace tersor::cpu {
 const KernelList<SecondOrderKernel> second_order_kernels("second_order", {
 #if TERSOR_X86
   {"second_order_avx512", Isa::avx512, second_order_avx512}, {"second_order_avx2", Isa::avx2, second_order_avx2},
+#elif TERSOR_ARM
+  {"second_order_neon", Isa::neon, second_order_neon},
 #endif
       {"second_order_scalar", Isa::scalar, second_order_scalar},
 });

@@ -57,6 +57,6 @@ struct SecondOrderKernels {
 };
 
 using SecondOrderKernel = const SecondOrderKernels&();
-SecondOrderKernel second_order_scalar, second_order_avx2, second_order_avx512;
+SecondOrderKernel second_order_scalar, second_order_avx2, second_order_avx512, second_order_neon;
 
 }  // namespace tersor::cpu

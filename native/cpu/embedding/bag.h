@@ -36,6 +36,7 @@ struct Bags {
 using BagKernel = void(const BagTable& table, const Bags& bags, int64_t first, int64_t last, float* y);
 
 BagKernel bag_f32_scalar, bag_f16_scalar, bag_int8_scalar, bag_int4_scalar, bag_int2_scalar;
+BagKernel bag_f32_neon, bag_f16_neon, bag_int8_neon, bag_int4_neon, bag_int2_neon;
 BagKernel bag_f32_avx2, bag_f16_avx2, bag_int8_avx2, bag_int4_avx2, bag_int2_avx2;
 BagKernel bag_f32_avx512, bag_f16_avx512, bag_int8_avx512, bag_int4_avx512, bag_int2_avx512;
 

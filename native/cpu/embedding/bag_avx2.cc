@@ -10,7 +10,7 @@ namespace {
 struct Avx2 {
   using Floats = __m256;
   using Words = __m256i;  // a byte each
-  static constexpr int kLanes = 8;
+  static constexpr int kLanes = 8, kWide = 8;
 
   static Floats zero() { return _mm256_setzero_ps(); }
   static Floats broadcast(float x) { return _mm256_set1_ps(x); }

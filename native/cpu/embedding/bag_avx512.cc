@@ -8,7 +8,7 @@ namespace {
 struct Avx512 {
   using Floats = __m512;
   using Words = __m512i;  // a byte each
-  static constexpr int kLanes = 16;
+  static constexpr int kLanes = 16, kWide = 8;
 
   static Floats zero() { return _mm512_setzero_ps(); }
   static Floats broadcast(float x) { return _mm512_set1_ps(x); }

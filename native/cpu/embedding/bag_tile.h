@@ -27,8 +27,8 @@ class BagPasses {
   using Floats = typename V::Floats;
   static constexpr bool kCodes = kBits <= 8;
   static constexpr int kFields = kCodes ? 8 / kBits : 1;
-  static constexpr int kBlock = V::kLanes * kFields;  // columns
-  static constexpr int kNarrow = 4, kWide = 8;        // vectors of a pass
+  static constexpr int kBlock = V::kLanes * kFields;   // columns
+  static constexpr int kNarrow = 4, kWide = V::kWide;  // vectors of a pass
 
   template <Fold fold>
   static void run(const BagTable& table, const Bags& bags, int64_t first, int64_t last, float* y) {
@@ -97,7 +97,7 @@ class BagPasses {
       } else if constexpr (fold == Fold::sum && kCodes) {
         biases = V::add(biases, bias);
       }
-#pragma GCC unroll 8
+#pragma GCC unroll 16
       for (int block = 0; block < kBlocks; ++block) {
         const int64_t left = kTail ? count - block * kBlock : kBlock;
         if constexpr (kCodes) {

@@ -17,6 +17,10 @@ namespace {
   {"bag_" #format "_avx512", Isa::avx512, bag_##format##_avx512}, \
   {"bag_" #format "_avx2", Isa::avx2, bag_##format##_avx2}, \
   {"bag_" #format "_scalar", Isa::scalar, bag_##format##_scalar}
+#elif TERSOR_ARM
+#define TERSOR_BAG_KERNELS(format) \
+  {"bag_" #format "_neon", Isa::neon, bag_##format##_neon}, \
+  {"bag_" #format "_scalar", Isa::scalar, bag_##format##_scalar}
 #else
 #define TERSOR_BAG_KERNELS(format) {"bag_" #format "_scalar", Isa::scalar, bag_##format##_scalar}
 #endif

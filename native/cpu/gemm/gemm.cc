@@ -10,6 +10,8 @@ namespace tersor::cpu {
 const KernelList<GemmKernel> gemm_kernels("gemm", {
 #if TERSOR_X86
   {"gemm_avx512", Isa::avx512, gemm_avx512}, {"gemm_avx2", Isa::avx2, gemm_avx2},
+#elif TERSOR_ARM
+  {"gemm_neon", Isa::neon, gemm_neon},
 #endif
       {"gemm_scalar", Isa::scalar, gemm_scalar},
 });

@@ -32,6 +32,7 @@ using GemmKernel = tersor_status(const GemmArguments&);
 extern const KernelList<GemmKernel> gemm_kernels;
 
 GemmKernel gemm_scalar;
+GemmKernel gemm_neon;
 GemmKernel gemm_avx2;
 GemmKernel gemm_avx512;
 

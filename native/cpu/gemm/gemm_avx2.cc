@@ -1,7 +1,10 @@
+#include <immintrin.h>
+
 #include "cpu/gemm/gemm_blocked.h"
 #include "cpu/gemm/gemm_pack.h"
 #include "cpu/gemm/gemm_tile.h"
 #include "cpu/gemm/gram_blocked.h"
+#include "cpu/vector/vector_avx2.h"
 
 namespace tersor::cpu {
 namespace {
@@ -24,9 +27,9 @@ struct Avx2 {
   static void store(float* p, Register v) { _mm256_storeu_ps(p, v); }
   static void store(float* p, Register v, Mask m) { _mm256_maskstore_ps(p, m, v); }
 
-  static __m128 sum4(Register a, Register b, Register c, Register d) {
+  static void store_sums(float* p, Register a, Register b, Register c, Register d) {
     const __m256 halves = _mm256_hadd_ps(_mm256_hadd_ps(a, b), _mm256_hadd_ps(c, d));
-    return _mm_add_ps(_mm256_castps256_ps128(halves), _mm256_extractf128_ps(halves, 1));
+    _mm_store_ps(p, _mm_add_ps(_mm256_castps256_ps128(halves), _mm256_extractf128_ps(halves, 1)));
   }
 };
 
@@ -36,8 +39,8 @@ constexpr GemmTiles kTiles = {
     .tile_rows = kTileRows,
     .tile_columns = kTileVectors * Avx2::kWidth,
     .multiply_tile = PanelTiles<Avx2, kTileRows, kTileVectors>::multiply,
-    .pack_rows = pack_panel<kTileRows>,
-    .pack_columns = {pack_panel<16>, pack_panel<32>, pack_panel<48>},
+    .pack_rows = pack_panel<Avx2Vector, kTileRows>,
+    .pack_columns = {pack_panel<Avx2Vector, 16>, pack_panel<Avx2Vector, 32>, pack_panel<Avx2Vector, 48>},
     .multiply_dots = DotTiles<Avx2, kDotRows>::multiply,
 };
 

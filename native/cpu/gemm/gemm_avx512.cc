@@ -1,7 +1,10 @@
+#include <immintrin.h>
+
 #include "cpu/gemm/gemm_blocked.h"
 #include "cpu/gemm/gemm_pack.h"
 #include "cpu/gemm/gemm_tile.h"
 #include "cpu/gemm/gram_blocked.h"
+#include "cpu/vector/vector_avx2.h"
 
 namespace tersor::cpu {
 namespace {
@@ -21,7 +24,7 @@ struct Avx512 {
   static void store(float* p, Register v) { _mm512_storeu_ps(p, v); }
   static void store(float* p, Register v, Mask m) { _mm512_mask_storeu_ps(p, m, v); }
 
-  static __m128 sum4(Register a, Register b, Register c, Register d) {
+  static void store_sums(float* p, Register a, Register b, Register c, Register d) {
     // Quarters (128 bits) of ab: two of a's partial sums, two of b's; of abcd: one each.
     const __m512 ab = _mm512_add_ps(_mm512_shuffle_f32x4(a, b, 0x44), _mm512_shuffle_f32x4(a, b, 0xee));
     const __m512 cd = _mm512_add_ps(_mm512_shuffle_f32x4(c, d, 0x44), _mm512_shuffle_f32x4(c, d, 0xee));
@@ -29,7 +32,7 @@ struct Avx512 {
     const __m512 pairs = _mm512_add_ps(abcd, _mm512_permute_ps(abcd, 0xb1));
     const __m512 sums = _mm512_add_ps(pairs, _mm512_permute_ps(pairs, 0x4e));
     const __m512i firsts = _mm512_setr_epi32(0, 4, 8, 12, 0, 4, 8, 12, 0, 4, 8, 12, 0, 4, 8, 12);
-    return _mm512_castps512_ps128(_mm512_permutexvar_ps(firsts, sums));
+    _mm_store_ps(p, _mm512_castps512_ps128(_mm512_permutexvar_ps(firsts, sums)));
   }
 };
 
@@ -39,8 +42,8 @@ constexpr GemmTiles kTiles = {
     .tile_rows = kTileRows,
     .tile_columns = kTileVectors * Avx512::kWidth,
     .multiply_tile = PanelTiles<Avx512, kTileRows, kTileVectors>::multiply,
-    .pack_rows = pack_panel<kTileRows>,
-    .pack_columns = {pack_panel<16>, pack_panel<32>, pack_panel<48>},
+    .pack_rows = pack_panel<Avx2Vector, kTileRows>,
+    .pack_columns = {pack_panel<Avx2Vector, 16>, pack_panel<Avx2Vector, 32>, pack_panel<Avx2Vector, 48>},
     .multiply_dots = DotTiles<Avx512, kDotRows>::multiply,
 };
 

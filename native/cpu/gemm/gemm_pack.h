@@ -1,22 +1,13 @@
-// Packing of f32 panels by 8 x 8 transposes (AVX2). In an anonymous namespace for the reason given in gemm_tile.h.
+// Packing of f32 panels by squares turned in registers. In an anonymous namespace for the reason given in gemm_tile.h.
+//
+// Vector brings: Register, kSquare (of lanes, all that a register has), all(x), load(p), store(p, v), turn(rows).
 #pragma once
-
-#include <immintrin.h>
 
 #include <cstdint>
 #include <cstring>
 
-#include "cpu/vector/transpose_avx2.h"
-
 namespace tersor::cpu {
 namespace {
-
-// Transposes rows of 8; rows from `count` on are taken as zero.
-static inline void load_transposed(const float* source, int64_t stride, int count, __m256 (&out)[8]) {
-#pragma GCC unroll 8
-  for (int i = 0; i < 8; ++i) out[i] = i < count ? _mm256_loadu_ps(source + i * stride) : _mm256_setzero_ps();
-  transpose_registers(out);
-}
 
 template <int kWidth>
 void pack_contiguous_lanes(const float* source, int64_t k_stride, int lanes, int64_t k, float* panel) {
@@ -30,37 +21,42 @@ void pack_contiguous_lanes(const float* source, int64_t k_stride, int lanes, int
   }
 }
 
-// Eight lanes at a time. When kWidth is not a multiple of 8, each store runs over into the next k, which is written
-// after it.
-template <int kWidth>
+// A square of lanes at a time. When kWidth is not a multiple of it, each store runs over into the next k, which is
+// written after it.
+template <typename Vector, int kWidth>
 void pack_contiguous_k(const float* source, int64_t lane_stride, int lanes, int64_t k, float* panel) {
-  for (int lane = 0; lane < kWidth; lane += 8) {
+  constexpr int kSquare = Vector::kSquare;
+  for (int lane = 0; lane < kWidth; lane += kSquare) {
     const float* from = source + lane * lane_stride;
     const int rest = lanes - lane;
-    const int count = rest < 0 ? 0 : rest < 8 ? rest : 8;
+    const int count = rest < 0 ? 0 : rest < kSquare ? rest : kSquare;
     int64_t p = 0;
-    for (; p + 8 <= k; p += 8) {
-      __m256 columns[8];
-      load_transposed(from + p, lane_stride, count, columns);
+    for (; p + kSquare <= k; p += kSquare) {
+      typename Vector::Register rows[kSquare];
 #pragma GCC unroll 8
-      for (int i = 0; i < 8; ++i) _mm256_storeu_ps(panel + (p + i) * kWidth + lane, columns[i]);
+      for (int i = 0; i < kSquare; ++i) {
+        rows[i] = i < count ? Vector::load(from + i * lane_stride + p) : Vector::all(0.0f);
+      }
+      Vector::turn(rows);
+#pragma GCC unroll 8
+      for (int i = 0; i < kSquare; ++i) Vector::store(panel + (p + i) * kWidth + lane, rows[i]);
     }
     for (; p < k; ++p) {
-      for (int i = 0; i < 8 && lane + i < kWidth; ++i) {
+      for (int i = 0; i < kSquare && lane + i < kWidth; ++i) {
         panel[p * kWidth + lane + i] = i < count ? from[i * lane_stride + p] : 0.0f;
       }
     }
   }
 }
 
-template <int kWidth>
+template <typename Vector, int kWidth>
 void pack_panel(const float* source, int64_t lane_stride, int64_t k_stride, int lanes, int64_t k, float* panel) {
-  static_assert(kWidth < 8 || kWidth % 8 == 0,
+  static_assert(kWidth < Vector::kSquare || kWidth % Vector::kSquare == 0,
                 "a store may run over into the next k only when it is the row's only one");
   if (lane_stride == 1) {
     pack_contiguous_lanes<kWidth>(source, k_stride, lanes, k, panel);
   } else {
-    pack_contiguous_k<kWidth>(source, lane_stride, lanes, k, panel);
+    pack_contiguous_k<Vector, kWidth>(source, lane_stride, lanes, k, panel);
   }
 }
 

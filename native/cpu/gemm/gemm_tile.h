@@ -2,14 +2,13 @@
 // is in an anonymous namespace, so that no copy made with ISA flags can be linked into baseline code.
 //
 // Vector brings: Register, Mask, kWidth, mask(n), zero(), load(p), load(p, mask), broadcast(p), add, multiply_add(a, b,
-// c), store(p, v), store(p, v, mask), sum4(a, b, c, d) -> __m128 of the four sums.
+// c), store(p, v), store(p, v, mask), store_sums(p, a, b, c, d) of the sums of four.
 #pragma once
-
-#include <immintrin.h>
 
 #include <cstdint>
 
 #include "cpu/gemm/gemm_blocked.h"
+#include "cpu/vector/outer_product.h"
 
 namespace tersor::cpu {
 namespace {
@@ -26,7 +25,7 @@ void panel_tile(const TileOperands& t, typename Vector::Mask mask) {
 #pragma GCC unroll 4
     for (int v = 0; v < kVectors; ++v) {
       sums[i][v] = Vector::zero();
-      _mm_prefetch(t.c + i * t.c_stride + v * Vector::kWidth, _MM_HINT_T0);
+      __builtin_prefetch(t.c + i * t.c_stride + v * Vector::kWidth);
     }
   }
   const float *a = t.a, *b = t.b, *next = t.next;
@@ -38,12 +37,7 @@ void panel_tile(const TileOperands& t, typename Vector::Mask mask) {
       const bool masked = kMasked && v == kVectors - 1;
       columns[v] = masked ? Vector::load(b + v * Vector::kWidth, mask) : Vector::load(b + v * Vector::kWidth);
     }
-#pragma GCC unroll 16
-    for (int i = 0; i < kRows; ++i) {
-      const Register factor = Vector::broadcast(a + i);
-#pragma GCC unroll 4
-      for (int v = 0; v < kVectors; ++v) sums[i][v] = Vector::multiply_add(factor, columns[v], sums[i][v]);
-    }
+    add_outer_product<Vector>(a, columns, sums);
     a += a_stride;
     b += b_stride;
   };
@@ -51,7 +45,7 @@ void panel_tile(const TileOperands& t, typename Vector::Mask mask) {
   const int64_t asking = (t.next_lines + kLines - 1) / kLines;
   for (; p < t.k && p < asking; ++p) {
 #pragma GCC unroll 4
-    for (int line = 0; line < kLines; ++line) _mm_prefetch(next + line * 16, _MM_HINT_T1);  // more than L1 holds
+    for (int line = 0; line < kLines; ++line) __builtin_prefetch(next + line * 16, 0, 2);  // more than L1 holds
     next += kLines * 16;
     step();
   }
@@ -145,7 +139,7 @@ void dot_tile(int64_t k, const float* a, int64_t lda, const float* b, int64_t ld
 #pragma GCC unroll 8
   for (int i = 0; i < kRows; ++i) {
     alignas(16) float row[4];
-    _mm_store_ps(row, Vector::sum4(sums[i][0], sums[i][1], sums[i][2], sums[i][3]));
+    Vector::store_sums(row, sums[i][0], sums[i][1], sums[i][2], sums[i][3]);
 #pragma GCC unroll 4
     for (int j = 0; j < kColumns; ++j) c[i * ldc + j] = accumulate ? c[i * ldc + j] + row[j] : row[j];
   }

@@ -12,6 +12,8 @@ namespace tersor::cpu {
 const KernelList<GramKernel> gram_kernels("gram", {
 #if TERSOR_X86
   {"gram_avx512", Isa::avx512, gram_avx512}, {"gram_avx2", Isa::avx2, gram_avx2},
+#elif TERSOR_ARM
+  {"gram_neon", Isa::neon, gram_neon},
 #endif
       {"gram_scalar", Isa::scalar, gram_scalar},
 });

@@ -21,6 +21,7 @@ using GramKernel = tersor_status(const GramArguments&);
 extern const KernelList<GramKernel> gram_kernels;
 
 GramKernel gram_scalar;
+GramKernel gram_neon;
 GramKernel gram_avx2;
 GramKernel gram_avx512;
 

@@ -10,6 +10,8 @@ namespace tersor::cpu {
 const KernelList<CholeskyKernel> cholesky_kernels("cholesky", {
 #if TERSOR_X86
   {"cholesky_avx512", Isa::avx512, cholesky_avx512}, {"cholesky_avx2", Isa::avx2, cholesky_avx2},
+#elif TERSOR_ARM
+  {"cholesky_neon", Isa::neon, cholesky_neon},
 #endif
       {"cholesky_scalar", Isa::scalar, cholesky_scalar},
 });

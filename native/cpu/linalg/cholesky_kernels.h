@@ -19,6 +19,6 @@ struct CholeskyKernels {
 };
 
 using CholeskyKernel = const CholeskyKernels&();
-CholeskyKernel cholesky_scalar, cholesky_avx2, cholesky_avx512;
+CholeskyKernel cholesky_scalar, cholesky_avx2, cholesky_avx512, cholesky_neon;
 
 }  // namespace tersor::cpu

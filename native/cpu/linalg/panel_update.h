@@ -11,6 +11,8 @@
 
 #if defined(__AVX2__)
 #include <immintrin.h>
+#elif TERSOR_NEON
+#include "cpu/vector/outer_product.h"
 #endif
 
 namespace tersor::cpu {
@@ -24,20 +26,40 @@ struct PanelUpdate {
 
   static void run(int64_t depth, const Number* a, int64_t a_stride, const Number* b, int64_t b_stride, Number* c,
                   int64_t c_stride) {
-    update(depth, a, a_stride, b, b_stride, 1, c, c_stride);
+    update<true>(depth, a, a_stride, b, b_stride, 1, c, c_stride);
   }
 
   // The same of b[j][p].
   static void run_rows(int64_t depth, const Number* a, int64_t a_stride, const Number* b, int64_t b_stride, Number* c,
                        int64_t c_stride) {
-    update(depth, a, a_stride, b, 1, b_stride, c, c_stride);
+    update<false>(depth, a, a_stride, b, 1, b_stride, c, c_stride);
   }
 
  private:
+  using Register = typename Vector::Register;
+
+  // sums[j] += b[j * stride] * lanes; kAdjacent: stride is 1.
+  template <bool kAdjacent>
+  [[gnu::always_inline]] static inline void add_products(const Number* b, int64_t stride,
+                                                         const Register (&lanes)[kVectors],
+                                                         Register (&sums)[kColumns][kVectors]) {
+#if TERSOR_NEON
+    if constexpr (kAdjacent) return add_outer_product<Vector>(b, lanes, sums);
+#endif
+#pragma GCC unroll 8
+    for (int j = 0; j < kColumns; ++j) {
+      const Register factor = Vector::broadcast(b + j * stride);
+#pragma GCC unroll 4
+      for (int v = 0; v < kVectors; ++v) sums[j][v] = Vector::multiply_add(factor, lanes[v], sums[j][v]);
+      // No broadcast before its turn: gcc 12 would hold all of them in registers, and push sums out.
+      if constexpr (Vector::kWidth > 1) asm volatile("" ::: "memory");
+    }
+  }
+
+  template <bool kAdjacent>
   [[gnu::always_inline]] static inline void update(int64_t depth, const Number* a, int64_t a_stride, const Number* b,
                                                    int64_t b_stride, int64_t b_column_stride, Number* c,
                                                    int64_t c_stride) {
-    using Register = typename Vector::Register;
     Register sums[kColumns][kVectors];
 #pragma GCC unroll 8
     for (int j = 0; j < kColumns; ++j) {
@@ -48,14 +70,7 @@ struct PanelUpdate {
       Register lanes[kVectors];
 #pragma GCC unroll 4
       for (int v = 0; v < kVectors; ++v) lanes[v] = Vector::load(a + v * Vector::kWidth);
-#pragma GCC unroll 8
-      for (int j = 0; j < kColumns; ++j) {
-        const Register factor = Vector::broadcast(b + j * b_column_stride);
-#pragma GCC unroll 4
-        for (int v = 0; v < kVectors; ++v) sums[j][v] = Vector::multiply_add(factor, lanes[v], sums[j][v]);
-        // No broadcast before its turn: gcc 12 would hold all of them in registers, and push sums out.
-        if constexpr (Vector::kWidth > 1) asm volatile("" ::: "memory");
-      }
+      add_products<kAdjacent>(b, b_column_stride, lanes, sums);
       a += a_stride;
       b += b_stride;
     }
@@ -124,6 +139,11 @@ using WideVectorF32 = WideF32;
 constexpr int kPanelVectorsF32 = 3;
 using PanelUpdateF32 = PanelUpdate<WideF32, kPanelVectorsF32, 4>;
 using PanelUpdateF64 = PanelUpdate<WideF64, 3, 4>;
+#elif TERSOR_NEON
+using WideVectorF32 = NeonF32;
+constexpr int kPanelVectorsF32 = 3;
+using PanelUpdateF32 = PanelUpdate<NeonF32, kPanelVectorsF32, 8>;
+using PanelUpdateF64 = PanelUpdate<NeonF64, 4, 4>;
 #else
 // One number at a time; the compiler makes vectors of the lanes.
 template <typename T>

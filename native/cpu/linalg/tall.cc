@@ -11,6 +11,8 @@ namespace tersor::cpu {
 const KernelList<TallKernel> tall_kernels("tall", {
 #if TERSOR_X86
   {"tall_avx512", Isa::avx512, tall_avx512}, {"tall_avx2", Isa::avx2, tall_avx2},
+#elif TERSOR_ARM
+  {"tall_neon", Isa::neon, tall_neon},
 #endif
       {"tall_scalar", Isa::scalar, tall_scalar},
 });

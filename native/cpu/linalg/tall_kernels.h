@@ -15,6 +15,6 @@ struct TallKernels {
 };
 
 using TallKernel = const TallKernels&();
-TallKernel tall_scalar, tall_avx2, tall_avx512;
+TallKernel tall_scalar, tall_avx2, tall_avx512, tall_neon;
 
 }  // namespace tersor::cpu

@@ -11,6 +11,8 @@ namespace tersor::cpu {
 const KernelList<NormalizeRowsKernel> normalize_kernels("normalize", {
 #if TERSOR_X86
   {"normalize_avx512", Isa::avx512, normalize_avx512}, {"normalize_avx2", Isa::avx2, normalize_avx2},
+#elif TERSOR_ARM
+  {"normalize_neon", Isa::neon, normalize_neon},
 #endif
       {"normalize_scalar", Isa::scalar, normalize_scalar},
 });

@@ -29,6 +29,7 @@ using NormalizeRowsKernel = const NormalizeRows&();
 extern const KernelList<NormalizeRowsKernel> normalize_kernels;
 
 NormalizeRowsKernel normalize_scalar;
+NormalizeRowsKernel normalize_neon;
 NormalizeRowsKernel normalize_avx2;
 NormalizeRowsKernel normalize_avx512;
 

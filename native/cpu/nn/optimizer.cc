@@ -13,6 +13,8 @@ namespace tersor::cpu {
 const KernelList<OptimizerKernel> optimizer_kernels("optimizer", {
 #if TERSOR_X86
   {"optimizer_avx512", Isa::avx512, optimizer_avx512}, {"optimizer_avx2", Isa::avx2, optimizer_avx2},
+#elif TERSOR_ARM
+  {"optimizer_neon", Isa::neon, optimizer_neon},
 #endif
       {"optimizer_scalar", Isa::scalar, optimizer_scalar},
 });

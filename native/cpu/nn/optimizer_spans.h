@@ -29,6 +29,7 @@ using OptimizerKernel = const OptimizerSpans&();
 extern const KernelList<OptimizerKernel> optimizer_kernels;
 
 OptimizerKernel optimizer_scalar;
+OptimizerKernel optimizer_neon;
 OptimizerKernel optimizer_avx2;
 OptimizerKernel optimizer_avx512;
 

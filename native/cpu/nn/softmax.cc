@@ -8,6 +8,8 @@ namespace tersor::cpu {
 const KernelList<SoftmaxRowsKernel> softmax_kernels("softmax", {
 #if TERSOR_X86
   {"softmax_avx512", Isa::avx512, softmax_avx512}, {"softmax_avx2", Isa::avx2, softmax_avx2},
+#elif TERSOR_ARM
+  {"softmax_neon", Isa::neon, softmax_neon},
 #endif
       {"softmax_scalar", Isa::scalar, softmax_scalar},
 });

@@ -31,6 +31,7 @@ using SoftmaxRowsKernel = const SoftmaxRows&();
 extern const KernelList<SoftmaxRowsKernel> softmax_kernels;
 
 SoftmaxRowsKernel softmax_scalar;
+SoftmaxRowsKernel softmax_neon;
 SoftmaxRowsKernel softmax_avx2;
 SoftmaxRowsKernel softmax_avx512;
 

@@ -12,6 +12,8 @@ const KernelList<QuantizedKernel> gemm_quantized_kernels("gemm_quantized", {
       {"gemm_quantized_avx512", Isa::avx512, gemm_quantized_avx512},
       {"gemm_quantized_avx2vnni", Isa::avx2_vnni, gemm_quantized_avx2vnni},
       {"gemm_quantized_avx2", Isa::avx2, gemm_quantized_avx2},
+#elif TERSOR_ARM
+  {"gemm_quantized_neon", Isa::neon, gemm_quantized_neon},
 #endif
       {"gemm_quantized_scalar", Isa::scalar, gemm_quantized_scalar},
 });

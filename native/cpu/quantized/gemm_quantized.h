@@ -24,6 +24,7 @@ extern const KernelList<QuantizedKernel> gemm_quantized_kernels;
 
 // Codes become f32 weights, a block of a tile at a time, which meet x in f32.
 QuantizedKernel gemm_quantized_scalar;
+QuantizedKernel gemm_quantized_neon;
 QuantizedKernel gemm_quantized_avx2;
 QuantizedKernel gemm_quantized_avx512;
 // Codes stay integers; x becomes int8 digits. Rows of x that digits cannot stand for go to the kernels above.

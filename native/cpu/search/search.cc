@@ -20,6 +20,11 @@ namespace tersor::cpu {
   {"search_" #format "_avx512vnni", Isa::avx512_vnni, search_##format##_avx512vnni}, \
   {"search_" #format "_avx2", Isa::avx2, search_##format##_avx2}, \
   {"search_" #format "_scalar", Isa::scalar, search_##format##_scalar}
+#elif TERSOR_ARM
+#define TERSOR_INTEGER_KERNELS(format) \
+  {"search_" #format "_neondotprod", Isa::neon_dotprod, search_##format##_neondotprod}, \
+  {"search_" #format "_neon", Isa::neon, search_##format##_neon}, \
+  {"search_" #format "_scalar", Isa::scalar, search_##format##_scalar}
 #else
 #define TERSOR_INTEGER_KERNELS(format) {"search_" #format "_scalar", Isa::scalar, search_##format##_scalar}
 #endif
@@ -28,6 +33,8 @@ namespace tersor::cpu {
 const KernelList<SearchKernel<float>> search_f32_kernels("search f32", {
 #if TERSOR_X86
   {"search_f32_avx512", Isa::avx512, search_f32_avx512}, {"search_f32_avx2", Isa::avx2, search_f32_avx2},
+#elif TERSOR_ARM
+  {"search_f32_neon", Isa::neon, search_f32_neon},
 #endif
       {"search_f32_scalar", Isa::scalar, search_f32_scalar},
 });

@@ -32,10 +32,13 @@ template <typename Score>
 using SearchKernel = void(const uint8_t* tile, int64_t steps, const SearchQueries<Score>& queries, Score factor,
                           Score* scores, uint32_t* above);
 
-SearchKernel<float> search_f32_scalar, search_f32_avx2, search_f32_avx512;
-SearchKernel<int32_t> search_int8_scalar, search_int8_avx2, search_int8_avx512vnni;
-SearchKernel<int32_t> search_int4_scalar, search_int4_avx2, search_int4_avx512vnni;
-SearchKernel<int32_t> search_binary_scalar, search_binary_avx2, search_binary_avx512vnni;
+SearchKernel<float> search_f32_scalar, search_f32_avx2, search_f32_avx512, search_f32_neon;
+SearchKernel<int32_t> search_int8_scalar, search_int8_avx2, search_int8_avx512vnni, search_int8_neon,
+    search_int8_neondotprod;
+SearchKernel<int32_t> search_int4_scalar, search_int4_avx2, search_int4_avx512vnni, search_int4_neon,
+    search_int4_neondotprod;
+SearchKernel<int32_t> search_binary_scalar, search_binary_avx2, search_binary_avx512vnni, search_binary_neon,
+    search_binary_neondotprod;
 
 extern const KernelList<SearchKernel<float>> search_f32_kernels;
 extern const KernelList<SearchKernel<int32_t>> search_int8_kernels, search_int4_kernels, search_binary_kernels;

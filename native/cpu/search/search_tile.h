@@ -20,25 +20,25 @@ void search_block(const uint8_t* tile, int64_t steps, const SearchQueries<Score>
 #pragma GCC unroll 8
   for (int q = 0; q < kQueries; ++q) {
     words[q] = queries.words + (first + q) * queries.stride;
-#pragma GCC unroll 4
+#pragma GCC unroll 8
     for (int v = 0; v < kVectors; ++v) sums[q][v] = Product::start(queries.sums, first + q);
   }
   const uint8_t* at = tile + kTileStep;
   for (int64_t step = 0; step < steps; ++step, at += kTileStep) {
     typename Product::Rows rows[kVectors];
-#pragma GCC unroll 4
+#pragma GCC unroll 8
     for (int v = 0; v < kVectors; ++v) rows[v] = Product::load(at + v * Product::kVectorBytes);
 #pragma GCC unroll 8
     for (int q = 0; q < kQueries; ++q) {
       const typename Product::Word word = Product::spread(words[q] + step * Product::kWordBytes);
-#pragma GCC unroll 4
+#pragma GCC unroll 8
       for (int v = 0; v < kVectors; ++v) sums[q][v] = Product::add(sums[q][v], rows[v], word);
     }
   }
 #pragma GCC unroll 8
   for (int q = 0; q < kQueries; ++q) {
     uint32_t bits = 0;
-#pragma GCC unroll 4
+#pragma GCC unroll 8
     for (int v = 0; v < kVectors; ++v) {
       Score* to = scores + (first + q) * kSearchRows + v * kLanes;
       bits |= Product::finish(sums[q][v], tile + v * Product::kVectorBytes, factor, queries.limits[first + q], to)

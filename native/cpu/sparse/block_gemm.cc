@@ -14,6 +14,8 @@ namespace tersor::cpu {
 const KernelList<BlockKernel> block_gemm_kernels("block_gemm", {
 #if TERSOR_X86
   {"block_gemm_avx512", Isa::avx512, block_gemm_avx512}, {"block_gemm_avx2", Isa::avx2, block_gemm_avx2},
+#elif TERSOR_ARM
+  {"block_gemm_neon", Isa::neon, block_gemm_neon},
 #endif
       {"block_gemm_scalar", Isa::scalar, block_gemm_scalar},
 });

@@ -23,6 +23,7 @@ using BlockKernel = void(const BlockRun& blocks, const float* x, int64_t rows, f
 extern const KernelList<BlockKernel> block_gemm_kernels;
 
 BlockKernel block_gemm_scalar;
+BlockKernel block_gemm_neon;
 BlockKernel block_gemm_avx2;
 BlockKernel block_gemm_avx512;
 

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "cpu/sparse/block_gemm.h"
+#include "cpu/vector/outer_product.h"
 
 namespace tersor::cpu {
 namespace {
@@ -42,12 +43,7 @@ struct BlockTile {
 #pragma GCC unroll 2
         for (int v = 0; v < kVectors; ++v) value[v] = Vector::load(values + v * Vector::kWidth);
         Vector::fetch(values + kAhead);
-#pragma GCC unroll 8
-        for (int i = 0; i < kRows; ++i) {
-          const auto factor = Vector::broadcast(at + i);
-#pragma GCC unroll 2
-          for (int v = 0; v < kVectors; ++v) sum[i][v] = Vector::multiply_add(factor, value[v], sum[i][v]);
-        }
+        add_outer_product<Vector>(at, value, sum);
       }
     }
 #pragma GCC unroll 8

@@ -33,9 +33,10 @@ struct Avx2 {
   }
   static Register multiply_add(Register sum, Register x, Register w) { return _mm256_fmadd_ps(x, w, sum); }
   static Register multiply(Register a, Register b) { return _mm256_mul_ps(a, b); }
-  static __m128 sums_of(Register a, Register b, Register c, Register d) {
+  static void add_sums(float* to, Register a, Register b, Register c, Register d) {
     const __m256 halves = _mm256_hadd_ps(_mm256_hadd_ps(a, b), _mm256_hadd_ps(c, d));
-    return _mm_add_ps(_mm256_castps256_ps128(halves), _mm256_extractf128_ps(halves, 1));
+    const __m128 sums = _mm_add_ps(_mm256_castps256_ps128(halves), _mm256_extractf128_ps(halves, 1));
+    _mm_storeu_ps(to, _mm_add_ps(_mm_loadu_ps(to), sums));
   }
   static Register gather(const float* x, const uint8_t* offsets) {
     return _mm256_i32gather_ps(x, indices_of(offsets), 4);

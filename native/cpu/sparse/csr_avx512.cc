@@ -28,14 +28,15 @@ struct Avx512 {
   }
   static Register multiply_add(Register sum, Register x, Register w) { return _mm512_fmadd_ps(x, w, sum); }
   static Register multiply(Register a, Register b) { return _mm512_mul_ps(a, b); }
-  static __m128 sums_of(Register a, Register b, Register c, Register d) {
+  static void add_sums(float* to, Register a, Register b, Register c, Register d) {
     const __m512 ab = _mm512_add_ps(_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b));
     const __m512 cd = _mm512_add_ps(_mm512_unpacklo_ps(c, d), _mm512_unpackhi_ps(c, d));
     const __m512 low = _mm512_castpd_ps(_mm512_unpacklo_pd(_mm512_castps_pd(ab), _mm512_castps_pd(cd)));
     const __m512 high = _mm512_castpd_ps(_mm512_unpackhi_pd(_mm512_castps_pd(ab), _mm512_castps_pd(cd)));
     const __m512 quarters = _mm512_add_ps(low, high);
     const __m256 halves = _mm256_add_ps(_mm512_castps512_ps256(quarters), _mm512_extractf32x8_ps(quarters, 1));
-    return _mm_add_ps(_mm256_castps256_ps128(halves), _mm256_extractf128_ps(halves, 1));
+    const __m128 sums = _mm_add_ps(_mm256_castps256_ps128(halves), _mm256_extractf128_ps(halves, 1));
+    _mm_storeu_ps(to, _mm_add_ps(_mm_loadu_ps(to), sums));
   }
   static Register gather(const float* x, const uint8_t* offsets) {
     const __m256i bytes = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(offsets));

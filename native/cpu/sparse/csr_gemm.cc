@@ -19,6 +19,8 @@ namespace tersor::cpu {
 const KernelList<CsrKernelF32> csr_f32_kernels("csr_gemm", {
 #if TERSOR_X86
   {"csr_f32_avx512", Isa::avx512, csr_f32_avx512}, {"csr_f32_avx2", Isa::avx2, csr_f32_avx2},
+#elif TERSOR_ARM
+  {"csr_f32_neon", Isa::neon, csr_f32_neon},
 #endif
       {"csr_f32_scalar", Isa::scalar, csr_f32_scalar},
 });
@@ -26,6 +28,8 @@ const KernelList<CsrKernelF32> csr_f32_kernels("csr_gemm", {
 const KernelList<CsrKernelI8> csr_i8_kernels("csr_gemm_int8", {
 #if TERSOR_X86
   {"csr_i8_avx512vnni", Isa::avx512_vnni, csr_i8_avx512vnni}, {"csr_i8_avx2", Isa::avx2, csr_i8_avx2},
+#elif TERSOR_ARM
+  {"csr_i8_neoni8mm", Isa::neon_i8mm, csr_i8_neoni8mm},
 #endif
       {"csr_i8_scalar", Isa::scalar, csr_i8_scalar},
 });

@@ -23,8 +23,8 @@ using CsrKernelF32 = CsrKernel<float>;
 // A word of x is four activations u8, a value four weights i8 for them; sums wrap around as unsigned ones do.
 using CsrKernelI8 = CsrKernel<int32_t>;
 
-CsrKernelF32 csr_f32_scalar, csr_f32_avx2, csr_f32_avx512;
-CsrKernelI8 csr_i8_scalar, csr_i8_avx2, csr_i8_avx512vnni;
+CsrKernelF32 csr_f32_scalar, csr_f32_avx2, csr_f32_avx512, csr_f32_neon;
+CsrKernelI8 csr_i8_scalar, csr_i8_avx2, csr_i8_avx512vnni, csr_i8_neoni8mm;
 
 // The masked outer product of a block: for every slot s and lane l of a group,
 //   sums[slot][l] += sum over planes and lanes of dy[row of l][plane][lane] * x[plane][unit of l in s][lane],
@@ -32,6 +32,6 @@ CsrKernelI8 csr_i8_scalar, csr_i8_avx2, csr_i8_avx512vnni;
 using CsrSddmmKernel = void(const CsrGroup* groups, int64_t count, const uint8_t* data, const float* x, int64_t planes,
                             int64_t plane_words, const float* dy, int64_t first_slot_at, float* sums);
 
-CsrSddmmKernel csr_sddmm_scalar, csr_sddmm_avx2, csr_sddmm_avx512;
+CsrSddmmKernel csr_sddmm_scalar, csr_sddmm_avx2, csr_sddmm_avx512, csr_sddmm_neon;
 
 }  // namespace tersor::cpu

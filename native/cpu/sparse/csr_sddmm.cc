@@ -17,6 +17,8 @@ namespace tersor::cpu {
 const KernelList<CsrSddmmKernel> csr_sddmm_kernels("csr_sddmm", {
 #if TERSOR_X86
   {"csr_sddmm_avx512", Isa::avx512, csr_sddmm_avx512}, {"csr_sddmm_avx2", Isa::avx2, csr_sddmm_avx2},
+#elif TERSOR_ARM
+  {"csr_sddmm_neon", Isa::neon, csr_sddmm_neon},
 #endif
       {"csr_sddmm_scalar", Isa::scalar, csr_sddmm_scalar},
 });

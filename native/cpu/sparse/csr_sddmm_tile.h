@@ -1,9 +1,8 @@
 // The masked outer product over the pattern of a CSR weight, written once over a vector type; see csr_tile.h.
 //
-// Vector brings, beside what it brings there: multiply(a, b), sums_of(a, b, c, d) (four sums over lanes, __m128).
+// Vector brings, beside what it brings there: multiply(a, b), add_sums(to, a, b, c, d) (of each, over its lanes, to
+// four numbers in memory).
 #pragma once
-
-#include <immintrin.h>
 
 #include <cstdint>
 #include <cstring>
@@ -25,7 +24,7 @@ void csr_sddmm_group(const CsrGroup& group, const uint8_t* slots, const float* x
       const float* row = dy + group.rows[first + i] * row_words;
 #pragma GCC unroll 4
       for (int j = 0; j < kPlanes; ++j) {
-#pragma GCC unroll 2
+#pragma GCC unroll 4
         for (int p = 0; p < kParts; ++p) gradient[i][j][p] = Vector::load(row + j * kCsrLanes + p * Vector::kLanes);
       }
     }
@@ -43,15 +42,14 @@ void csr_sddmm_group(const CsrGroup& group, const uint8_t* slots, const float* x
         product[i] = Vector::multiply(gradient[i][0][0], Vector::load(row));
 #pragma GCC unroll 4
         for (int j = 0; j < kPlanes; ++j) {
-#pragma GCC unroll 2
+#pragma GCC unroll 4
           for (int p = j == 0 ? 1 : 0; p < kParts; ++p) {
             const auto lanes = Vector::load(row + j * plane_words + p * Vector::kLanes);
             product[i] = Vector::multiply_add(product[i], lanes, gradient[i][j][p]);
           }
         }
       }
-      const __m128 four = Vector::sums_of(product[0], product[1], product[2], product[3]);
-      _mm_storeu_ps(sum, _mm_add_ps(_mm_loadu_ps(sum), four));
+      Vector::add_sums(sum, product[0], product[1], product[2], product[3]);
     }
   }
 }

@@ -35,7 +35,7 @@ void csr_group(const CsrGroup& group, const uint8_t* slots, const typename Vecto
     for (int i = 0; i < kRows; ++i) {
 #pragma GCC unroll 4
       for (int j = 0; j < kPlanes; ++j) {
-#pragma GCC unroll 2
+#pragma GCC unroll 4
         for (int p = 0; p < kParts; ++p) sum[i][j][p] = Vector::load(row_of(i) + j * kCsrLanes + p * Vector::kLanes);
       }
     }
@@ -56,7 +56,7 @@ void csr_group(const CsrGroup& group, const uint8_t* slots, const typename Vecto
           const auto weight = Vector::splat(quad, i);
 #pragma GCC unroll 4
           for (int j = 0; j < kPlanes; ++j) {
-#pragma GCC unroll 2
+#pragma GCC unroll 4
             for (int p = 0; p < kParts; ++p) {
               const auto lanes = Vector::load(row + j * plane_words + p * Vector::kLanes);
               sum[q + i][j][p] = Vector::multiply_add(sum[q + i][j][p], lanes, weight);
@@ -69,7 +69,7 @@ void csr_group(const CsrGroup& group, const uint8_t* slots, const typename Vecto
     for (int i = 0; i < kRows; ++i) {
 #pragma GCC unroll 4
       for (int j = 0; j < kPlanes; ++j) {
-#pragma GCC unroll 2
+#pragma GCC unroll 4
         for (int p = 0; p < kParts; ++p) Vector::store(row_of(i) + j * kCsrLanes + p * Vector::kLanes, sum[i][j][p]);
       }
     }
@@ -85,19 +85,19 @@ void csr_group_single(const CsrGroup& group, const uint8_t* slots, const typenam
   alignas(64) Word lanes[kCsrLanes];
   for (int i = 0; i < kCsrLanes; ++i) lanes[i] = sums[group.rows[i]];
   typename Vector::Register sum[kParts];
-#pragma GCC unroll 2
+#pragma GCC unroll 4
   for (int p = 0; p < kParts; ++p) sum[p] = Vector::load(lanes + p * Vector::kLanes);
   const uint8_t* slot = slots;
   for (int64_t s = 0; s < group.slots; ++s, slot += kCsrSlotBytes) {
     prefetch_slot(slot);
-#pragma GCC unroll 2
+#pragma GCC unroll 4
     for (int p = 0; p < kParts; ++p) {
       const auto words = Vector::gather(x, slot + 2 * p * Vector::kLanes);
       const auto values = Vector::load(reinterpret_cast<const Word*>(slot + kCsrSlotValues) + p * Vector::kLanes);
       sum[p] = Vector::multiply_add(sum[p], words, values);
     }
   }
-#pragma GCC unroll 2
+#pragma GCC unroll 4
   for (int p = 0; p < kParts; ++p) Vector::store(lanes + p * Vector::kLanes, sum[p]);
   for (int i = 0; i < kCsrLanes; ++i) sums[group.rows[i]] = lanes[i];
 }

@@ -13,6 +13,8 @@ namespace tersor::cpu {
 const KernelList<NmKernel> nm_gemm_kernels("nm_gemm", {
 #if TERSOR_X86
   {"nm_gemm_avx512", Isa::avx512, nm_gemm_avx512}, {"nm_gemm_avx2", Isa::avx2, nm_gemm_avx2},
+#elif TERSOR_ARM
+  {"nm_gemm_neon", Isa::neon, nm_gemm_neon},
 #endif
       {"nm_gemm_scalar", Isa::scalar, nm_gemm_scalar},
 });

@@ -22,6 +22,7 @@ using NmKernel = tersor_status(tersor_context*, const NmProduct&);
 extern const KernelList<NmKernel> nm_gemm_kernels;
 
 NmKernel nm_gemm_scalar;
+NmKernel nm_gemm_neon;
 NmKernel nm_gemm_avx2;
 NmKernel nm_gemm_avx512;
 

@@ -54,12 +54,6 @@ void small_tile(int64_t depth, const Strided& a, const float* b, int64_t b_strid
   }
 }
 
-// Rows of a tile of two vectors: as many as the registers of the ISA hold.
-template <typename Vector>
-inline constexpr int kSmallRows = Vector::kWidth == 16  ? 12
-                                  : Vector::kWidth == 8 ? 6
-                                                        : 4;
-
 template <typename Vector, int kVectors, bool kAdjacent, typename Lanes>
 void small_columns(int64_t rows, int64_t depth, Strided a, const float* b, int64_t b_stride, float* c, int64_t c_stride,
                    bool accumulate, Lanes lanes) {
@@ -68,10 +62,10 @@ void small_columns(int64_t rows, int64_t depth, Strided a, const float* b, int64
     c += count * c_stride;
     rows -= count;
   };
-  for (; rows >= kSmallRows<Vector>; done(kSmallRows<Vector>)) {
-    small_tile<Vector, kSmallRows<Vector>, kVectors, kAdjacent>(depth, a, b, b_stride, c, c_stride, accumulate, lanes);
+  for (; rows >= Vector::kSmallRows; done(Vector::kSmallRows)) {
+    small_tile<Vector, Vector::kSmallRows, kVectors, kAdjacent>(depth, a, b, b_stride, c, c_stride, accumulate, lanes);
   }
-  if constexpr (kSmallRows < Vector >> 8) {
+  if constexpr (Vector::kSmallRows > 8) {
     if (rows >= 8) {
       small_tile<Vector, 8, kVectors, kAdjacent>(depth, a, b, b_stride, c, c_stride, accumulate, lanes);
       done(8);

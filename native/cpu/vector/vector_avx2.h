@@ -11,7 +11,7 @@ namespace tersor::cpu {
 namespace {
 
 struct Avx2Vector {
-  static constexpr int kWidth = 8;
+  static constexpr int kWidth = 8, kSmallRows = 6;
   using Register = __m256;
   using Integers [[gnu::vector_size(32)]] = int32_t;
 
@@ -29,11 +29,12 @@ struct Avx2Vector {
   static Register max(Register a, Register b) { return _mm256_max_ps(a, b); }
   static Register sqrt(Register v) { return _mm256_sqrt_ps(v); }
   static constexpr int kSquare = 8;
+  static void turn(Register (&rows)[kSquare]) { transpose_registers(rows); }
   static void transpose(const float* from, int64_t from_stride, float* to, int64_t to_stride) {
     __m256 r[8];
 #pragma GCC unroll 8
     for (int i = 0; i < 8; ++i) r[i] = _mm256_loadu_ps(from + i * from_stride);
-    transpose_registers(r);
+    turn(r);
 #pragma GCC unroll 8
     for (int i = 0; i < 8; ++i) _mm256_storeu_ps(to + i * to_stride, r[i]);
   }

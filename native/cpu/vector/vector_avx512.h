@@ -11,7 +11,7 @@ namespace tersor::cpu {
 namespace {
 
 struct Avx512Vector {
-  static constexpr int kWidth = 16;
+  static constexpr int kWidth = 16, kSmallRows = 12;
   using Register = __m512;
   using Integers [[gnu::vector_size(64)]] = int32_t;
 

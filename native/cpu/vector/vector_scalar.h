@@ -15,6 +15,7 @@ namespace {
 
 struct BaselineVector {
   static constexpr int kWidth = 4;
+  static constexpr int kSmallRows = 4;  // of a tile of two registers a row: as many as there are registers for
   using Register [[gnu::vector_size(16)]] = float;
   using Integers [[gnu::vector_size(16)]] = int32_t;
 

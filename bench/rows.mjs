@@ -233,22 +233,25 @@ function nm() {
   );
 }
 
-/** Weights of blocks of 32 rows by one column against the dense product. @returns {Row[]} */
+/** Weights of blocks of 32 rows against the dense product of the same type. @returns {Row[]} */
 function blocks() {
   /** @type {Record<number, readonly [number, number]>} by percent of zeros */
   const targets = { 50: [1.8, 1.7], 75: [3.4, 3.2], 90: [6.5, 5.5] };
-  return [SQUARE_4096, SQUARE_1024].flatMap(({ n, k }) =>
-    [1, 16, 128].flatMap((m) =>
-      [50, 75, 90].map((zeros) => ({
-        kernel: `blocks 32×1 f32 ${zeros} % zero`,
-        shape: shapeOf(m, n, k),
-        job: `block_f32:m=${m},n=${n},k=${k},rows=32,cols=1,zeros=${zeros}`,
-        quick: n === 1024 && zeros === 75,
-        measure: 'ratio',
-        target: m < 16 ? null : (targets[zeros] ?? null),
-      })),
-    ),
-  );
+  /** @type {(type: 'f32' | 'int8', cols: number) => Row[]} */
+  const family = (type, cols) =>
+    [SQUARE_4096, SQUARE_1024].flatMap(({ n, k }) =>
+      [1, 16, 128].flatMap((m) =>
+        [50, 75, 90].map((zeros) => ({
+          kernel: `blocks 32×${cols} ${type} ${zeros} % zero`,
+          shape: shapeOf(m, n, k),
+          job: `block_${type}:m=${m},n=${n},k=${k},rows=32,cols=${cols},zeros=${zeros}`,
+          quick: n === 1024 && zeros === 75,
+          measure: 'ratio',
+          target: m < 16 ? null : (targets[zeros] ?? null),
+        })),
+      ),
+    );
+  return [...family('f32', 1), ...family('int8', 4)];
 }
 
 /** @returns {Row[]} */

@@ -188,6 +188,14 @@ export interface NativeOperations {
   unpackNm(...args: [...NmWeight, ids: Optional, y: T]): void;
   nmGemm(x: T, ...rest: [...NmWeight, ...Epilogue, y: T]): void;
   blockGemm(x: T, ...rest: [...Blocks, ...Epilogue, y: T]): void;
+  blockGemmInt8(
+    x: T,
+    inputScale: number,
+    inputZeroPoint: number,
+    ...rest: [...Blocks, scales: T, rowSums: T, ...Epilogue, y: T]
+  ): void;
+  /** `block_gemm_int8` without `input`. */
+  blockGemmInt8Dynamic(x: T, ...rest: [...Blocks, scales: T, rowSums: T, ...Epilogue, y: T]): void;
   svd(a: T, u: T, s: T, vt: T): void;
   activate(activation: Activation, x: T, y: T): void;
   activateGradient(activation: Activation, x: T, dy: T, dx: T): void;

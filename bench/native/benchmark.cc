@@ -24,6 +24,7 @@ const std::map<std::string, Benchmark (*)(const Parameters&)> kFamilies = {
     {"attention", attention},
     {"nm_f32", nm_f32},
     {"block_f32", block_f32},
+    {"block_int8", block_int8},
     {"svd_randomized", svd_randomized},
     {"search_int8", search_int8},
 };

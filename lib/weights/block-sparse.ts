@@ -1,72 +1,103 @@
-import { type Bags, epilogueArguments, gather, type LinearOptions } from '../autograd';
+import { type Bags, epilogueArguments, gather } from '../autograd';
+import { TersorError } from '../errors';
 import { native } from '../native';
-import { empty, keep, type Tensor, tensor, tidy } from '../tensor';
+import { type Affine, empty, keep, type Tensor, tensor, tidy } from '../tensor';
 import { bagOfGathered } from './bag';
-import { assertFinite, type BlobReader, corrupt, readArray, toBlob } from './blob';
+import { assertFinite, type BlobReader, readArray, readScales, toBlob } from './blob';
+import { assertPositions, type Blocks, forEachElement, putBlocks, sumBlocks, takeBlocks } from './blocks';
 import type { BlockSparseDescriptor } from './descriptor';
-import { type BlockPattern, type BlockSize, parseBlock } from './pattern';
+import { type InputQuantization, type StaticInput, staticInput } from './input';
+import { inputCodes, type Product, vectorOf } from './integer';
+import { type BlockPattern, parseBlock } from './pattern';
+import { parameterShape, type QuantizationScheme } from './scheme';
 import { served } from './served';
 import { TrainableMatrix } from './trainable';
-import { assertMatrix, type StoredWeight, storedBytes, type Weight } from './weight';
+import {
+  assertSupported,
+  describeValues,
+  packValues,
+  readIntegers,
+  roundValues,
+  scaleRows,
+  type ValueQuantization,
+} from './values';
+import { assertMatrix, type MatmulOptions, type StoredWeight, storedBytes, type Weight } from './weight';
 
-/** The blocks of a matrix that are not zero, in panels of as many rows as a block has. */
-interface Blocks {
-  readonly shape: readonly [number, number];
-  /** [panels + 1]: the blocks of panel p are those from panelOffsets[p] up to panelOffsets[p + 1]. */
-  readonly panelOffsets: Uint32Array;
-  /** [blocks]: first column / columns of a block, ascending inside a panel. */
-  readonly columns: Uint32Array;
-  /** [blocks · columns of a block · rows of a block], 0 past the edges of the matrix. */
-  readonly values: Float32Array;
-}
-
-/** Sparsity in blocks with f32 values: the blocks that are not zero and where they are. */
+/** Sparsity in blocks: the blocks that are not zero and where they are; values f32 or integer codes. */
 export class BlockSparse implements Weight {
   readonly kind = 'block-sparse';
   readonly shape: readonly [number, number];
   readonly blocks: BlockPattern;
   private readonly panelOffsets: Tensor;
   private readonly columns: Tensor;
+  /** f32, or i8 beside the scales of `quantization`: what is stored. */
   private readonly values: Tensor;
+  private readonly quantization: ValueQuantization | null;
+  /** Made by the first product. */
+  private product: Product | null = null;
 
-  private constructor({ shape, panelOffsets, columns, values }: Blocks, blocks: BlockPattern) {
-    this.shape = shape;
+  private constructor(taken: Blocks, blocks: BlockPattern, quantization: ValueQuantization | null) {
+    this.shape = taken.shape;
     this.blocks = blocks;
-    this.panelOffsets = keep(tensor(panelOffsets));
-    this.columns = keep(tensor(columns));
-    this.values = keep(tensor(values));
+    this.panelOffsets = keep(tensor(taken.panelOffsets));
+    this.columns = keep(tensor(taken.columns));
+    this.values = keep(tensor(taken.values));
+    this.quantization = quantization;
+    if (quantization !== null) keep(quantization.scales);
   }
 
   /**
-   * Keeps the blocks of a matrix that hold a nonzero.
+   * Keeps the blocks of a matrix that hold a nonzero, after rounding when a scheme is given.
    *
    * @param w f32 [rows, columns], at least one column; stays the caller's
-   * @throws ERR_TERSOR_INVALID_ARGUMENT for a text that is no block; ERR_TERSOR_NOT_FINITE; ERR_TERSOR_SHAPE
+   * @param scheme of the values; only blocks of four columns have one
+   * @param input quantization of the inputs that the product is to run on, in integers
+   * @param affine of the codes; stays the caller's. Default: what covers w
+   * @throws ERR_TERSOR_INVALID_ARGUMENT for a text that is no block; ERR_TERSOR_UNSUPPORTED for a scheme beside blocks of one column, one
+   *   other than symmetric, at least 2 bits, per tensor, channel or row, or for quantized inputs without a scheme; ERR_TERSOR_NOT_FINITE;
+   *   ERR_TERSOR_SHAPE
    * @example
    * const w = tersor.tensor([[0, 3, 0], [0, -1, 0]])
    * const weight = tersor.BlockSparse.from(w, '32x1')
    * console.log(weight.matmul(tersor.tensor([[1, 2, 3]])).toArray()) // 6, -2
    */
-  static from(w: Tensor, blocks: BlockPattern): BlockSparse {
+  static from(
+    w: Tensor,
+    blocks: BlockPattern,
+    scheme: QuantizationScheme | null = null,
+    input: InputQuantization | null = null,
+    affine?: Affine,
+  ): BlockSparse {
+    const size = parseBlock(blocks);
+    assertBlocks(w.shape, blocks, scheme, input);
     const { shape } = w;
     assertMatrix(shape, 'a block-sparse weight');
-    const values = w.toArray() as Float32Array;
-    assertFinite(values, 'of a block-sparse weight');
-    return new BlockSparse(takeBlocks(values, shape, parseBlock(blocks)), blocks);
+    if (scheme === null) {
+      const values = w.toArray() as Float32Array;
+      assertFinite(values, 'of a block-sparse weight');
+      return new BlockSparse(takeBlocks(values, shape, size), blocks, null);
+    }
+    return tidy(() => {
+      const { integers, scales } = roundValues(w, scheme, affine);
+      return new BlockSparse(takeBlocks(integers, shape, size), blocks, { scheme, scales, input });
+    });
   }
 
   get representation(): string {
     const zeros = 100 * (1 - this.nonzeros() / Math.max(this.parameters(), 1));
-    return `f32, ${zeros.toFixed(1)} % sparse in blocks of ${this.blocks}`;
+    return describeValues(this.quantization, `${zeros.toFixed(1)} % sparse in blocks of ${this.blocks}`);
   }
 
-  matmul(x: Tensor, options: LinearOptions = {}): Tensor {
+  get input(): StaticInput | null {
+    return staticInput(this.quantization?.input);
+  }
+
+  matmul(x: Tensor, options: MatmulOptions = {}): Tensor {
     return served([x], () => {
-      const y = empty([x.shape[0] ?? 0, this.shape[0]]);
-      const { rows, columns } = parseBlock(this.blocks);
-      const parts = [this.panelOffsets.handle, this.columns.handle, this.values.handle] as const;
-      native.blockGemm(x.handle, ...parts, ...this.shape, rows, columns, ...epilogueArguments(options), y.handle);
-      return y;
+      this.product ??= this.quantization?.input
+        ? this.integerProduct(this.quantization, this.quantization.input)
+        : this.floatProduct();
+      return this.product.multiply(x, options);
     });
   }
 
@@ -79,7 +110,7 @@ export class BlockSparse implements Weight {
   }
 
   dense(): Tensor {
-    return tensor(putBlocks(this.taken(), parseBlock(this.blocks)), this.shape);
+    return tensor(this.reals(), this.shape);
   }
 
   bytes(): number {
@@ -104,30 +135,109 @@ export class BlockSparse implements Weight {
     const taken = this.taken();
     const ones = { ...taken, values: new Float32Array(taken.values.length).fill(1) };
     const mask = tensor(putBlocks(ones, parseBlock(this.blocks)), this.shape);
-    return new TrainableMatrix({ latent: this.dense(), mask, pattern: this.blocks });
+    const { scheme = null, input = null } = this.quantization ?? {};
+    return new TrainableMatrix({ latent: this.dense(), mask, pattern: this.blocks, scheme, input });
   }
 
   store(): StoredWeight {
     const tensors = new Map([
       ['panel_offsets', toBlob(this.panelOffsets)],
       ['columns', toBlob(this.columns)],
-      ['values', toBlob(this.values)],
     ]);
-    return { tensors, descriptor: { kind: 'block-sparse', shape: [...this.shape], blocks: this.blocks } };
+    const descriptor: BlockSparseDescriptor = { kind: 'block-sparse', shape: [...this.shape], blocks: this.blocks };
+    if (this.quantization === null) {
+      tensors.set('values', toBlob(this.values));
+      return { tensors, descriptor };
+    }
+    const { scheme, scales, input } = this.quantization;
+    tensors.set('values', packValues(this.values, scheme));
+    tensors.set('scales', toBlob(scales));
+    descriptor.scheme = scheme;
+    if (input !== null) descriptor.input = input;
+    return { tensors, descriptor };
   }
 
   dispose(): void {
-    for (const part of [this.panelOffsets, this.columns, this.values]) part.dispose();
+    for (const part of [this.panelOffsets, this.columns, this.values, this.quantization?.scales]) part?.dispose();
+    this.product?.dispose();
   }
 
-  /** @throws ERR_TERSOR_CORRUPT_FILE when the blobs do not fit the descriptor */
-  static restore(reader: BlobReader, { shape, blocks }: BlockSparseDescriptor): BlockSparse {
+  /** @throws ERR_TERSOR_CORRUPT_FILE when the blobs do not fit the descriptor; ERR_TERSOR_UNSUPPORTED as {@link BlockSparse.from} */
+  static restore(reader: BlobReader, descriptor: BlockSparseDescriptor): BlockSparse {
+    const { shape, blocks, scheme = null, input = null } = descriptor;
+    assertBlocks(shape, blocks, scheme, input);
     const size = parseBlock(blocks);
     const panelOffsets = readArray(reader, 'panel_offsets', 'U32', [Math.ceil(shape[0] / size.rows) + 1]);
     const columns = readArray(reader, 'columns', 'U32', null);
-    const values = readArray(reader, 'values', 'F32', [columns.length * size.rows * size.columns]);
-    assertPositions(reader, panelOffsets, columns, Math.ceil(shape[1] / size.columns));
-    return new BlockSparse({ shape, panelOffsets, columns, values }, blocks);
+    assertPositions(reader, { panelOffsets, columns }, Math.ceil(shape[1] / size.columns));
+    const count = columns.length * size.rows * size.columns;
+    if (scheme === null) {
+      const values = readArray(reader, 'values', 'F32', [count]);
+      return new BlockSparse({ shape, panelOffsets, columns, values }, blocks, null);
+    }
+    const taken = { shape, panelOffsets, columns, values: readIntegers(reader, scheme, count) };
+    const parameters = parameterShape(scheme, ...shape);
+    return new BlockSparse(taken, blocks, {
+      scheme,
+      scales: tensor(readScales(reader, parameters), parameters),
+      input,
+    });
+  }
+
+  /** Every number of the matrix. */
+  private reals(): Float32Array {
+    const values = putBlocks(this.taken(), parseBlock(this.blocks));
+    return this.quantization === null ? values : scaleRows(values, this.shape[1], this.quantization.scales);
+  }
+
+  /** What an operation is told of the blocks, with these values. */
+  private operand(values: Tensor) {
+    const { rows, columns } = parseBlock(this.blocks);
+    const places = [this.panelOffsets.handle, this.columns.handle, values.handle] as const;
+    return [...places, ...this.shape, rows, columns] as const;
+  }
+
+  private floatProduct(): Product {
+    const floats = this.quantization === null ? this.values : keep(tensor(this.floatValues()));
+    return {
+      multiply: (x, options) => {
+        const y = empty([x.shape[0] ?? 0, this.shape[0]]);
+        native.blockGemm(x.handle, ...this.operand(floats), ...epilogueArguments(options), y.handle);
+        return y;
+      },
+      dispose: () => floats.dispose(),
+    };
+  }
+
+  /** The blocks' integers as real numbers, in the order of f32. */
+  private floatValues(): Float32Array {
+    const taken = this.taken();
+    const reals = this.reals();
+    const values = new Float32Array(taken.values.length);
+    forEachElement({ ...taken, values }, parseBlock(this.blocks), (position, index) => {
+      values[index] = reals[position] as number;
+    });
+    return values;
+  }
+
+  private integerProduct({ scales }: ValueQuantization, input: InputQuantization): Product {
+    const taken = this.taken() as Blocks<Int8Array>;
+    const factors = vectorOf(scales);
+    const rowSums = keep(tensor(sumBlocks(taken, parseBlock(this.blocks))));
+    return {
+      multiply: (x, options) => {
+        const y = empty([x.shape[0] ?? 0, this.shape[0]]);
+        const sums = [factors.handle, rowSums.handle, ...epilogueArguments(options)] as const;
+        const blocks = this.operand(this.values);
+        if (input === 'dynamic') native.blockGemmInt8Dynamic(x.handle, ...blocks, ...sums, y.handle);
+        else native.blockGemmInt8(x.handle, ...inputCodes(input, x), ...blocks, ...sums, y.handle);
+        return y;
+      },
+      dispose() {
+        factors.dispose();
+        rowSums.dispose();
+      },
+    };
   }
 
   private taken(): Blocks {
@@ -135,75 +245,24 @@ export class BlockSparse implements Weight {
       shape: this.shape,
       panelOffsets: this.panelOffsets.toArray() as Uint32Array,
       columns: this.columns.toArray() as Uint32Array,
-      values: this.values.toArray() as Float32Array,
+      values: this.values.toArray() as Float32Array | Int8Array,
     };
   }
 }
 
-/** Visits the elements of the blocks that lie inside the matrix: position in the matrix, position in the values. */
-function forEachElement(
-  { shape: [height, width], panelOffsets, columns }: Blocks,
-  size: BlockSize,
-  visit: (position: number, index: number) => void,
+/** Whether blocks of this size have integer kernels: these multiply four columns at a time. */
+export function takesCodes(blocks: BlockPattern): boolean {
+  return parseBlock(blocks).columns === 4;
+}
+
+/** @throws ERR_TERSOR_UNSUPPORTED */
+function assertBlocks(
+  shape: readonly number[],
+  blocks: BlockPattern,
+  scheme: QuantizationScheme | null,
+  input: InputQuantization | null,
 ): void {
-  const perBlock = size.rows * size.columns;
-  for (let panel = 0; panel + 1 < panelOffsets.length; panel++) {
-    for (let block = panelOffsets[panel] as number; block < (panelOffsets[panel + 1] as number); block++) {
-      const first = (columns[block] as number) * size.columns;
-      for (let i = 0; i < perBlock; i++) {
-        const row = panel * size.rows + (i % size.rows);
-        const column = first + Math.floor(i / size.rows);
-        if (row < height && column < width) visit(row * width + column, block * perBlock + i);
-      }
-    }
-  }
-}
-
-function takeBlocks(dense: Float32Array, shape: readonly [number, number], size: BlockSize): Blocks {
-  const [height, width] = shape;
-  const columns: number[] = [];
-  const panelOffsets = new Uint32Array(Math.ceil(height / size.rows) + 1);
-  for (let panel = 0; panel + 1 < panelOffsets.length; panel++) {
-    const held = new Uint8Array(Math.ceil(width / size.columns));
-    for (let row = panel * size.rows; row < Math.min(height, (panel + 1) * size.rows); row++) {
-      for (let k = 0; k < width; k++) if (dense[row * width + k] !== 0) held[Math.floor(k / size.columns)] = 1;
-    }
-    held.forEach((isHeld, column) => {
-      if (isHeld === 1) columns.push(column);
-    });
-    panelOffsets[panel + 1] = columns.length;
-  }
-  const values = new Float32Array(columns.length * size.rows * size.columns);
-  const taken = { shape, panelOffsets, columns: Uint32Array.from(columns), values };
-  forEachElement(taken, size, (position, index) => {
-    values[index] = dense[position] as number;
-  });
-  return taken;
-}
-
-/** Undoes {@link takeBlocks}. */
-function putBlocks(taken: Blocks, size: BlockSize): Float32Array {
-  const dense = new Float32Array(taken.shape[0] * taken.shape[1]);
-  forEachElement(taken, size, (position, index) => {
-    dense[position] = taken.values[index] as number;
-  });
-  return dense;
-}
-
-/** @throws ERR_TERSOR_CORRUPT_FILE */
-function assertPositions(reader: BlobReader, panelOffsets: Uint32Array, columns: Uint32Array, width: number): void {
-  const wrong = panelOffsets.findIndex((offset, i) => offset < (i === 0 ? 0 : (panelOffsets[i - 1] as number)));
-  if (panelOffsets[0] !== 0 || wrong >= 0 || panelOffsets.at(-1) !== columns.length) {
-    const got = wrong >= 0 ? `a smaller one as element ${wrong}` : `${panelOffsets[0]} to ${panelOffsets.at(-1)}`;
-    throw corrupt(reader, 'panel_offsets', `ascending offsets from 0 to ${columns.length}`, got);
-  }
-  for (let panel = 0; panel + 1 < panelOffsets.length; panel++) {
-    const begin = panelOffsets[panel] as number;
-    for (let block = begin; block < (panelOffsets[panel + 1] as number); block++) {
-      const lowest = block === begin ? 0 : (columns[block - 1] as number) + 1;
-      const column = columns[block] as number;
-      if (column >= lowest && column < width) continue;
-      throw corrupt(reader, 'columns', `a column from ${lowest} to below ${width}`, `${column} as element ${block}`);
-    }
-  }
+  assertSupported(shape, scheme, input);
+  if (scheme === null || takesCodes(blocks)) return;
+  throw new TersorError('ERR_TERSOR_UNSUPPORTED', `expected blocks of four columns for integer codes, got ${blocks}`);
 }

@@ -58,6 +58,9 @@ const blockSparse = z.strictObject({
   kind: z.literal('block-sparse'),
   shape: matrixShape,
   blocks: z.enum(BLOCK_PATTERNS),
+  /** Of the values; absent when they are f32. */
+  scheme: schemeSchema.optional(),
+  input: input.optional(),
 });
 
 /** Low-rank factors are themselves weights; a factor without a descriptor is a plain tensor. */

@@ -38,8 +38,7 @@ export function denseIntegerProduct(weight: Tensor, input: InputQuantization, we
       }
       const y = empty(size, options.reader ? 'u8' : 'f32');
       const output = options.reader ?? { scale: 1, zeroPoint: 0 };
-      const inputCodes = [input.scale, zeroPointOf(input, x)] as const;
-      native.gemmInt8(x.handle, ...inputCodes, ...operands, output.scale, output.zeroPoint, y.handle);
+      native.gemmInt8(x.handle, ...inputCodes(input, x), ...operands, output.scale, output.zeroPoint, y.handle);
       return y;
     },
     dispose() {
@@ -79,12 +78,13 @@ export function sparseIntegerProduct(
   };
 }
 
-/** Signed codes count from -128. */
-function zeroPointOf({ zeroPoint }: StaticInput, x: Tensor): number {
-  return x.dtype === 'i8' ? zeroPoint - 128 : zeroPoint;
+/** Scale and zero point of the codes that x has or gets: signed ones count from -128. */
+export function inputCodes({ scale, zeroPoint }: StaticInput, x: Tensor): readonly [number, number] {
+  return [scale, x.dtype === 'i8' ? zeroPoint - 128 : zeroPoint];
 }
 
-function vectorOf(scales: Tensor): Tensor {
+/** A vector of a weight's scales that shares their memory. */
+export function vectorOf(scales: Tensor): Tensor {
   return keep(scales.reshape([scales.size]));
 }
 

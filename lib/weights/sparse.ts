@@ -2,27 +2,25 @@ import { type Bags, epilogueArguments } from '../autograd';
 import { TersorError } from '../errors';
 import { native } from '../native';
 import { PackedCsr } from '../sparse/packed-csr';
-import { type Affine, affineArguments, empty, keep, type Tensor, tensor, tidy } from '../tensor';
+import { type Affine, empty, keep, type Tensor, tensor, tidy } from '../tensor';
 import { bagOfGathered } from './bag';
-import { packBits, unpackBits } from './bit-stream';
 import { assertFinite, type BlobReader, bytesBlob, readArray, readScales, toBlob } from './blob';
 import { type Csr, compressRows, denseRows, nonzerosOf, positionsOf, scaleValues, sumRows } from './csr';
 import type { SparseDescriptor } from './descriptor';
-import { describeInput, type InputQuantization, type StaticInput, staticInput } from './input';
-import { denseIntegerProduct, integersOf, type Product, sparseIntegerProduct } from './integer';
+import { type InputQuantization, type StaticInput, staticInput } from './input';
+import { denseIntegerProduct, type Product, sparseIntegerProduct } from './integer';
 import { decodePositions, encodePositions } from './relative-index';
-import {
-  affineFor,
-  assertIntegerProduct,
-  assertIntegerScheme,
-  assertScheme,
-  codeRange,
-  describeScheme,
-  parameterShape,
-  type QuantizationScheme,
-} from './scheme';
+import { parameterShape, type QuantizationScheme } from './scheme';
 import { served } from './served';
 import { TrainableMatrix } from './trainable';
+import {
+  assertSupported,
+  describeValues,
+  packValues,
+  readIntegers,
+  roundValues,
+  type ValueQuantization,
+} from './values';
 import { assertMatrix, type MatmulOptions, type StoredWeight, storedBytes, type Weight } from './weight';
 
 /**
@@ -31,14 +29,6 @@ import { assertMatrix, type MatmulOptions, type StoredWeight, storedBytes, type 
  * (batch 1) and two fifths (batch 128) of the sparse one's time; if that time is proportional to the nonzeros, they meet at 4 % and 8 %.
  */
 const SPARSE_PRODUCT_DENSITY = 0.05;
-
-/** How the values of a quantized {@link Sparse} weight are rounded. */
-interface ValueQuantization {
-  readonly scheme: QuantizationScheme;
-  /** f32 [rows or 1, 1]. */
-  readonly scales: Tensor;
-  readonly input: InputQuantization | null;
-}
 
 /** Unstructured sparsity: compressed sparse rows in memory, Huffman-coded relative indices in the file; values f32 or integer codes. */
 export class Sparse implements Weight {
@@ -86,20 +76,15 @@ export class Sparse implements Weight {
       assertFinite(values, 'of a sparse weight');
       return new Sparse(nonzerosOf(shape, values), null);
     }
-    assertScheme(scheme, shape);
     return tidy(() => {
-      const parameters = affine ?? affineFor(w, scheme);
-      const codes = empty(shape, codeRange(scheme).dtype);
-      native.quantize(w.handle, ...affineArguments(parameters), codes.handle);
-      const scales = affine === undefined ? parameters.scales : parameters.scales.clone();
-      return new Sparse(nonzerosOf(shape, integersOf(codes, scheme)), { scheme, scales, input });
+      const { integers, scales } = roundValues(w, scheme, affine);
+      return new Sparse(nonzerosOf(shape, integers), { scheme, scales, input });
     });
   }
 
   get representation(): string {
     const zeros = 100 * (1 - this.nonzeros() / Math.max(this.parameters(), 1));
-    const values = this.quantization === null ? 'f32' : describeScheme(this.quantization.scheme);
-    return `${values}, ${zeros.toFixed(1)} % sparse${describeInput(this.quantization?.input)}`;
+    return describeValues(this.quantization, `${zeros.toFixed(1)} % sparse`);
   }
 
   get input(): StaticInput | null {
@@ -235,15 +220,6 @@ function realValues({ values, rowOffsets }: Csr, quantization: ValueQuantization
   return scaleValues(values as Int8Array, rowOffsets, quantization.scales.toArray() as Float32Array);
 }
 
-function assertSupported(
-  shape: readonly number[],
-  scheme: QuantizationScheme | null,
-  input: InputQuantization | null,
-): void {
-  if (scheme !== null) assertIntegerScheme(scheme, 'a sparse weight');
-  if (input !== null) assertIntegerProduct(scheme, shape);
-}
-
 /** @throws ERR_TERSOR_OUT_OF_RANGE for an id outside the table */
 function rowIds(ids: Tensor, rows: number): Int32Array {
   if (ids.dtype !== 'i32' || ids.shape.length !== 1) {
@@ -259,19 +235,4 @@ function rowIds(ids: Tensor, rows: number): Int32Array {
     'ERR_TERSOR_OUT_OF_RANGE',
     `expected 0 <= id < ${rows}, got ${values[at]}, at ids[${at}] of gather`,
   );
-}
-
-function packValues(integers: Tensor, scheme: QuantizationScheme) {
-  if (scheme.bits === 8) return toBlob(integers);
-  const { zeroPoint } = codeRange(scheme);
-  const codes = Uint8Array.from(integers.toArray() as Int8Array, (value) => value + (zeroPoint ?? 0));
-  return bytesBlob(packBits(codes, scheme.bits));
-}
-
-/** Undoes {@link packValues}. */
-function readIntegers(reader: BlobReader, scheme: QuantizationScheme, count: number): Int8Array {
-  if (scheme.bits === 8) return readArray(reader, 'values', 'I8', [count]);
-  const { zeroPoint } = codeRange(scheme);
-  const packed = readArray(reader, 'values', 'U8', [Math.ceil((count * scheme.bits) / 8)]);
-  return Int8Array.from(unpackBits(packed, scheme.bits, count), (code) => code - (zeroPoint ?? 0));
 }

@@ -12,7 +12,7 @@ import { TersorError } from '../errors';
 import { Binary, native } from '../native';
 import { keep, type Tensor } from '../tensor';
 import { bagOfFactors } from './bag';
-import { BlockSparse } from './block-sparse';
+import { BlockSparse, takesCodes } from './block-sparse';
 import { Dense } from './dense';
 import {
   DynamicRounding,
@@ -104,7 +104,7 @@ export class TrainableMatrix implements TrainableWeight {
    * Prunes: elements whose mask is 0 become 0 and stay so.
    *
    * @param mask f32 of the matrix's shape, 0 or 1; taken over
-   * @param pattern what the mask keeps to: packing without codes then gives a weight with kernels for it
+   * @param pattern what the mask keeps to: packing then gives a weight with kernels for it, if there are any for its codes
    * @throws ERR_TERSOR_SHAPE, ERR_TERSOR_UNSUPPORTED
    */
   prune(mask: Tensor, pattern: SparsityPattern | BlockPattern | null = null): void {
@@ -171,12 +171,7 @@ export class TrainableMatrix implements TrainableWeight {
     const input = this.observer?.quantization() ?? null;
     if (this.mask !== null) {
       this.applyMask();
-      if (this.pattern !== null && this.scheme === null) {
-        return isPattern(this.pattern)
-          ? SemiStructured.from(this.latent, this.pattern)
-          : BlockSparse.from(this.latent, this.pattern);
-      }
-      return Sparse.from(this.latent, this.scheme, input);
+      return this.packSparse(input);
     }
     if (this.scheme !== null) {
       const packed = quantizeMatrix(this.latent, this.scheme, input);
@@ -192,6 +187,16 @@ export class TrainableMatrix implements TrainableWeight {
     this.latent.dispose();
     this.mask?.dispose();
     this.observer?.dispose();
+  }
+
+  /** As the pattern's own representation where that has kernels for the values, else by nonzeros. */
+  private packSparse(input: InputQuantization | null): Weight {
+    const { latent, pattern, scheme } = this;
+    if (pattern !== null && !isPattern(pattern) && (scheme === null || takesCodes(pattern))) {
+      return BlockSparse.from(latent, pattern, scheme, input);
+    }
+    if (pattern !== null && isPattern(pattern) && scheme === null) return SemiStructured.from(latent, pattern);
+    return Sparse.from(latent, scheme, input);
   }
 
   /** Checks the state that a change would lead to. */

@@ -81,11 +81,12 @@ typedef struct tersor_nm {
 } tersor_nm;
 
 // Weight [rows, cols] of blocks: block_rows rows (a panel) by block_cols columns, what lies past the weight's edges
-// zero.
+// zero. Blocks of i8 have four columns.
 typedef struct tersor_blocks {
   tersor_tensor panel_offsets;  // u32 [panels + 1], first 0, non-decreasing, last = blocks
   tersor_tensor columns;        // u32 [blocks]: first column / block_cols, ascending inside a panel
-  tersor_tensor values;         // f32 [blocks * block_cols * block_rows]: of a block, column after column
+  // [blocks * block_cols * block_rows]: f32, of a block column after column, or i8, row after row.
+  tersor_tensor values;
   int64_t rows, cols;
   int32_t block_rows;  // 16 or 32
   int32_t block_cols;  // 1 or 4
@@ -364,6 +365,11 @@ typedef struct tersor_backend {
   // y[M,N] = epilogue(x[M,K] * w^T), f32. NaN and infinity in x reach the rows of w that have a block for their column.
   tersor_status (*block_gemm)(tersor_context*, const tersor_tensor* x, const tersor_blocks* w, const tersor_epilogue*,
                               const tersor_tensor* y);
+  // Of blocks of i8, to the bit what gemm_int8 and, when `input` is null, gemm_int8_dynamic give with the dense weight;
+  // y is f32. row_sums: i32 [N], the sums of the weight's rows.
+  tersor_status (*block_gemm_int8)(tersor_context*, const tersor_tensor* x, const tersor_blocks* w,
+                                   const tersor_int8_codes* input, const tersor_tensor* scales,
+                                   const tersor_tensor* row_sums, const tersor_epilogue*, const tersor_tensor* y);
 
   // --- decompositions ---
   // Thin SVD a[m,n] = u[m,k] * diag(s[k]) * vt[k,n], k = min(m,n), s descending; sign: the largest |element| of each u

@@ -52,6 +52,19 @@ Int8Epilogue read_int8_epilogue(Arguments& in, int64_t tokens, int64_t rows) {
   return {input_scale, input_zero_point, scales.tensor(), row_sums.tensor(), read_epilogue(in, tokens, rows)};
 }
 
+// Codes that x has or, when it is f32, gets.
+tersor_int8_codes read_input_codes(Arguments& in, const Operand& x) {
+  const float scale = in.positive("inputScale");
+  const int64_t lowest = x.tensor().dtype == TERSOR_I8 ? -128 : 0;
+  return {scale, static_cast<int32_t>(in.integer("inputZeroPoint", lowest, lowest + 255))};
+}
+
+tersor_tensor read_scales(Arguments& in, int64_t rows) {
+  const Operand scales = in.input("scales", kF32, 1);
+  if (scales.dim(0) != 1) in.expect_shape(scales, {rows});
+  return scales.tensor();
+}
+
 // tersor_csr, in argument order.
 tersor_csr read_csr(Arguments& in, DTypes values_dtype) {
   const Operand row_offsets = in.input("rowOffsets", kU32, 1);
@@ -161,16 +174,12 @@ Int8Weight read_int8_weight(Arguments& in) {
   const int64_t cols = in.integer("cols", 0, INT32_MAX);
   expect_int8_depth(in, cols);
   in.expect_shape(packed, {in.backend().int8_bytes(rows, cols)});
-  const Operand scales = in.input("scales", kF32, 1);
-  if (scales.dim(0) != 1) in.expect_shape(scales, {rows});
-  return {{packed.tensor(), rows, cols}, scales.tensor()};
+  return {{packed.tensor(), rows, cols}, read_scales(in, rows)};
 }
 
 auto gemm_int8(Arguments& in) {
   const Operand x = in.input("x", kF32 | kU8 | kI8, 2);
-  const float input_scale = in.positive("inputScale");
-  const int64_t lowest = x.tensor().dtype == TERSOR_I8 ? -128 : 0;
-  const auto input_zero_point = static_cast<int32_t>(in.integer("inputZeroPoint", lowest, lowest + 255));
+  const tersor_int8_codes input = read_input_codes(in, x);
   const Int8Weight w = read_int8_weight(in);
   in.expect_shape(x, {kAny, w.view.cols});
   const Epilogue epilogue = read_epilogue(in, x.dim(0), w.view.rows);
@@ -179,7 +188,7 @@ auto gemm_int8(Arguments& in) {
   const Operand y = in.output("y", kF32 | kU8);
   in.expect_shape(y, {x.dim(0), w.view.rows}, {x});
   return [=, x = x.tensor(), y = y.tensor()](const tersor_backend& backend, tersor_context* context) {
-    const tersor_int8_codes input{input_scale, input_zero_point}, output{output_scale, output_zero_point};
+    const tersor_int8_codes output{output_scale, output_zero_point};
     const tersor_epilogue view = epilogue.view();
     return backend.gemm_int8(context, &x, &w.view, &input, &w.scales, &view, y.dtype == TERSOR_U8 ? &output : nullptr,
                              &y);
@@ -289,19 +298,48 @@ int32_t read_choice(Arguments& in, const char* name, int32_t small, int32_t larg
 }
 
 // tersor_blocks, in argument order.
-tersor_blocks read_blocks(Arguments& in) {
+tersor_blocks read_blocks_of(Arguments& in, DTypes values_dtype) {
   const Operand panel_offsets = in.input("panelOffsets", kU32, 1);
   const Operand columns = in.input("columns", kU32, 1);
-  const Operand values = in.input("values", kF32, 1);
+  const Operand values = in.input("values", values_dtype, 1);
   const int64_t rows = in.integer("rows", 0, INT32_MAX);
   const int64_t cols = in.integer("cols", 0, INT32_MAX);
-  const int32_t block_rows = read_choice(in, "blockRows", 16, 32), block_cols = read_choice(in, "blockCols", 1, 4);
+  const int32_t block_rows = read_choice(in, "blockRows", 16, 32);
+  const int32_t narrowest = values_dtype == kI8 ? 4 : 1;
+  const int32_t block_cols = read_choice(in, "blockCols", narrowest, 4);
   in.expect_shape(panel_offsets, {(rows + block_rows - 1) / block_rows + 1});
   in.expect_shape(values, {columns.dim(0) * block_rows * block_cols}, {columns});
   return {panel_offsets.tensor(), columns.tensor(), values.tensor(), rows, cols, block_rows, block_cols};
 }
 
+tersor_blocks read_blocks(Arguments& in) { return read_blocks_of(in, kF32); }
+
 auto block_gemm(Arguments& in) { return packed_product(in, read_blocks, &tersor_backend::block_gemm); }
+
+// What follows x and its codes, if it has any.
+auto read_block_gemm_int8(Arguments& in, const Operand& from, bool dynamic, tersor_int8_codes input) {
+  const tersor_blocks w = read_blocks_of(in, kI8);
+  expect_int8_depth(in, w.cols);
+  in.expect_shape(from, {kAny, w.cols});
+  const tersor_tensor scales = read_scales(in, w.rows);
+  const Operand row_sums = in.input("rowSums", kI32);
+  in.expect_shape(row_sums, {w.rows});
+  const Epilogue epilogue = read_epilogue(in, from.dim(0), w.rows);
+  const Operand y = in.output("y", kF32);
+  in.expect_shape(y, {from.dim(0), w.rows}, {from});
+  return [=, x = from.tensor(), row_sums = row_sums.tensor(), y = y.tensor()](const tersor_backend& backend,
+                                                                              tersor_context* context) {
+    const tersor_epilogue view = epilogue.view();
+    return backend.block_gemm_int8(context, &x, &w, dynamic ? nullptr : &input, &scales, &row_sums, &view, &y);
+  };
+}
+
+auto block_gemm_int8(Arguments& in) {
+  const Operand x = in.input("x", kF32 | kU8 | kI8, 2);
+  return read_block_gemm_int8(in, x, false, read_input_codes(in, x));
+}
+
+auto block_gemm_int8_dynamic(Arguments& in) { return read_block_gemm_int8(in, in.input("x", kF32, 2), true, {}); }
 
 // tersor_quantized, in argument order.
 tersor_quantized read_quantized(Arguments& in) {
@@ -385,6 +423,8 @@ constexpr Operation kOperations[] = {
     operation<csr_sddmm>("csrSddmm", 6),
     operation<nm_gemm>("nmGemm", 10),
     operation<block_gemm>("blockGemm", 12),
+    operation<block_gemm_int8>("blockGemmInt8", 16),
+    operation<block_gemm_int8_dynamic>("blockGemmInt8Dynamic", 14),
     operation<unpack_nm>("unpackNm", 7),
     operation<svd>("svd", 4),
     operation<svd_randomized>("svdRandomized", 7),

@@ -39,6 +39,7 @@ constexpr tersor_backend kBackend = {
     .unpack_nm = tersor::cpu::unpack_nm,
     .nm_gemm = tersor::cpu::nm_gemm,
     .block_gemm = tersor::cpu::block_gemm,
+    .block_gemm_int8 = tersor::cpu::block_gemm_int8,
     .svd = tersor::cpu::svd,
     .svd_randomized = tersor::cpu::svd_randomized,
     .activate = tersor::cpu::activate,

@@ -52,6 +52,9 @@ tersor_status nm_gemm(tersor_context*, const tersor_tensor* x, const tersor_nm* 
                       const tersor_tensor* y);
 tersor_status block_gemm(tersor_context*, const tersor_tensor* x, const tersor_blocks* w, const tersor_epilogue*,
                          const tersor_tensor* y);
+tersor_status block_gemm_int8(tersor_context*, const tersor_tensor* x, const tersor_blocks* w,
+                              const tersor_int8_codes* input, const tersor_tensor* scales,
+                              const tersor_tensor* row_sums, const tersor_epilogue*, const tersor_tensor* y);
 tersor_status svd(tersor_context*, const tersor_tensor* a, const tersor_tensor* u, const tersor_tensor* s,
                   const tersor_tensor* vt);
 tersor_status activate(tersor_context*, tersor_activation, const tersor_tensor* x, const tersor_tensor* y);

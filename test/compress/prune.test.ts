@@ -270,7 +270,7 @@ describe('gradualPruning', () => {
 describe('pruneByMagnitude with a pattern', () => {
   expectNoLeaks();
 
-  it('leads to a semi-structured weight; codes, or another mask, to a sparse one', () => {
+  it('leads to a weight of that pattern; codes that it has no kernels for, or another mask, to a sparse one', () => {
     const parts: { dispose(): void }[] = [];
     const kept = <P extends { dispose(): void }>(part: P): P => {
       parts.push(part);
@@ -292,6 +292,14 @@ describe('pruneByMagnitude with a pattern', () => {
       const blocks = kept(matrix.pack());
       expect(blocks.kind).to.equal('block-sparse');
       expect(kept(kept(blocks.trainable()).pack()).kind).to.equal('block-sparse');
+      const [coded] = kept(blocks.trainable()).matrices() as [TrainableMatrix];
+      coded.quantize({ bits: 8, scheme: 'symmetric', granularity: 'channel' });
+      coded.quantizeInputs('dynamic');
+      expect(kept(coded.pack()).representation).to.match(
+        /^int8 per channel, .* in blocks of 16x4, dynamic int8 inputs$/,
+      );
+      pruneByMagnitude([coded], { sparsity: 0.25, blocks: '32x1' });
+      expect(kept(coded.pack()).kind).to.equal('sparse');
       pruneByMagnitude([matrix], { sparsity: 0.75 });
       expect(kept(matrix.pack()).kind).to.equal('sparse');
     });

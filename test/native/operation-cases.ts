@@ -109,6 +109,20 @@ const packedCsr = (values: () => Tensor): Argument[] =>
 const int8Weight = () => [u8([256], 1, 2, 3), 2, 3, f32([2], 0.25, 0.5)];
 const epilogue = () => [f32([2], 1, -1), Activation.relu, f32([4, 2], 0.5)];
 const int8Epilogue = () => [0.5, 3, f32([2], 0.25, 0.5), i32([2], 3, 3), f32([2], 1, -1), Activation.relu, null];
+/** One panel of 16 rows with blocks at columns 0 to 3 and 4, scales, sums of rows, bias and activation. */
+const int8Blocks = () => [
+  u32([2], 0, 2),
+  u32([2], 0, 1),
+  i8([2 * 64], 1, 2, 3),
+  2,
+  5,
+  16,
+  4,
+  f32([2], 0.25, 0.5),
+  i32([2], 9, 8),
+  f32([2], 0.5),
+  Activation.relu,
+];
 const affine = () => [f32([2, 1], 0.5, 0.25), i32([2, 1], 1, -1), null, -8, 7, 3];
 
 /** The states of two parameters. */
@@ -268,6 +282,16 @@ export const CASES: OperationCase[] = [
       zeros([3, 2]),
     ],
     outputs: [11],
+  },
+  {
+    operation: 'blockGemmInt8',
+    args: () => [u8([3, 5], 1, 2, 3, 4), 0.5, 3, ...int8Blocks(), f32([3, 2], 0.5), zeros([3, 2])],
+    outputs: [15],
+  },
+  {
+    operation: 'blockGemmInt8Dynamic',
+    args: () => [f32([3, 5], 1, 2, 3, 4), ...int8Blocks(), f32([3, 2], 0.5), zeros([3, 2])],
+    outputs: [13],
   },
   { operation: 'blockMask', args: () => [f32([2, 5], 1, -3, 2), 2, 2, 1, zeros([2, 5])], outputs: [4] },
   {

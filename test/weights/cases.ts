@@ -70,6 +70,10 @@ export const CASES: readonly WeightCase[] = [
   patterned('3:5'),
   inBlocks('32x1'),
   inBlocks('16x4'),
+  ...[INT8, { ...INT8, bits: 4 } as const].flatMap((scheme) =>
+    [null, INPUT, 'dynamic' as const].map((input) => inBlocks('16x4', scheme, input)),
+  ),
+  inBlocks('32x4', { ...INT8, granularity: 'tensor' }, INPUT),
   lowRank('dense factors', (factor) => new Dense(factor.clone())),
   lowRank('int4 factors', (factor) => quantizeMatrix(factor, INT4)),
   lowRank('int8 factors, int8 inputs', (factor) => quantizeMatrix(factor, INT8, { scale: 1 / 32, zeroPoint: 128 })),
@@ -119,16 +123,21 @@ function patterned(pattern: SparsityPattern): WeightCase {
 }
 
 /** Two thirds of the blocks. */
-function inBlocks(blocks: BlockPattern): WeightCase {
+function inBlocks(
+  blocks: BlockPattern,
+  scheme: QuantizationScheme | null = null,
+  input: InputQuantization | null = null,
+): WeightCase {
   const make = (w: Tensor) => {
     const pruned = tidy(() => multiply(w, magnitudeMask(w, { sparsity: 1 / 3, blocks })));
     try {
-      return BlockSparse.from(pruned, blocks);
+      return BlockSparse.from(pruned, blocks, scheme, input);
     } finally {
       pruned.dispose();
     }
   };
-  return { name: `blocks of ${blocks}`, kind: 'block-sparse', make };
+  const values = scheme === null ? '' : ` ${schemeName(scheme)}`;
+  return { name: `blocks of ${blocks}${values}${inputsName(input)}`, kind: 'block-sparse', make };
 }
 
 /**

@@ -38,7 +38,7 @@ function heldBy({ kind, representation, shape: [rows = 0, columns = 0] }: Weight
   if (kind === 'sparse') return values.filter((value) => value !== 0).length;
   // 21 columns are five groups of 4 and one of 1, or four groups of 5 and one of 1.
   if (kind === 'semi-structured') return rows * (representation.includes('2:4') ? 5 * 2 + 1 : 4 * 3 + 1);
-  if (kind === 'block-sparse') return heldInBlocks(values, columns, representation.includes('16x4') ? 4 : 1);
+  if (kind === 'block-sparse') return heldInBlocks(values, columns, /\dx4/.test(representation) ? 4 : 1);
   return rows * columns;
 }
 

@@ -128,6 +128,22 @@ export function integersOf(weight: Weight): Float64Array {
     });
     return integers;
   }
+  if (descriptor?.kind === 'block-sparse' && descriptor.scheme !== undefined) {
+    const { shape, blocks, scheme } = descriptor;
+    const [height = 0, width = 0] = blocks.split('x').map(Number);
+    const integers = new Float64Array(shape[0] * shape[1]);
+    const offsets = words(bytes('panel_offsets'));
+    words(bytes('columns')).forEach((column, block) => {
+      const panel = offsets.findLastIndex((offset) => offset <= block);
+      for (let i = 0; i < height * width; i++) {
+        const row = panel * height + Math.floor(i / width);
+        const k = column * width + (i % width);
+        if (row >= shape[0] || k >= shape[1]) continue;
+        integers[row * shape[1] + k] = integerAt(bytes('values'), block * height * width + i, scheme);
+      }
+    });
+    return integers;
+  }
   throw new Error('expected a weight of integers');
 }
 
@@ -145,6 +161,10 @@ function integerAt(bytes: Uint8Array, i: number, { bits }: QuantizationScheme): 
 function floats(bytes: Uint8Array | undefined): Float32Array {
   if (bytes === undefined) throw new Error('expected scales');
   return new Float32Array(bytes.slice().buffer);
+}
+
+function words(bytes: Uint8Array): Uint32Array {
+  return new Uint32Array(bytes.slice().buffer);
 }
 
 interface Inexact extends Reference {

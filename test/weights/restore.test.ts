@@ -133,6 +133,14 @@ describe('restoring a weight', () => {
     });
   });
 
+  it('refuses codes in blocks that have no kernels for them', () => {
+    withStored('blocks of 16x4 8 bit symmetric per channel', (stored) => {
+      const descriptor = { ...stored.descriptor, blocks: '32x1' } as typeof stored.descriptor;
+      const text = /blocks of four columns for integer codes, got 32x1/;
+      expectRefused(entries(stored), descriptor, 'ERR_TERSOR_UNSUPPORTED', text);
+    });
+  });
+
   it('frees the first factor when the second cannot be read', () => {
     withStored('low rank, sparse int8 factors, int8 inputs', (stored) => {
       const spoilt = entries(stored);

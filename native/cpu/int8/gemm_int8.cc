@@ -1,37 +1,17 @@
 #include "cpu/int8/gemm_int8.h"
 
-#include "backend/fail.h"
-#include "cpu/finite.h"
+#include "cpu/int8/int8_input.h"
 #include "cpu/operations.h"
 #include "cpu/view.h"
 
 namespace tersor::cpu {
 namespace {
 
-tersor_status check_sums(tersor_context* context, const tersor_int8_weight* w) {
-  if (w->cols <= TERSOR_LONGEST_INT8_SUM) return TERSOR_OK;
-  return fail(context, TERSOR_INVALID_SHAPE,
-              "expected at most %d columns (sums are exact in 32 bits), got %lld, at gemm_int8",
-              static_cast<int>(TERSOR_LONGEST_INT8_SUM), static_cast<long long>(w->cols));
-}
-
-tersor_status check_codes(tersor_context* context, const tersor_int8_codes* codes, tersor_dtype dtype,
-                          const char* what) {
-  const int32_t lowest = dtype == TERSOR_I8 ? -128 : 0;
-  if (codes->zero_point < lowest || codes->zero_point > lowest + 255) {
-    return fail(context, TERSOR_OUT_OF_RANGE, "expected a zero point in %d..%d, got %d, at %s of gemm_int8", lowest,
-                lowest + 255, codes->zero_point, what);
-  }
-  if (codes->scale > 0 && is_finite(codes->scale)) return TERSOR_OK;
-  return fail(context, TERSOR_INVALID_ARGUMENT, "expected a finite scale > 0, got %g, at %s of gemm_int8",
-              static_cast<double>(codes->scale), what);
-}
-
-Int8Product product_of(const tersor_tensor* x, const tersor_int8_weight* w, const tersor_tensor* scales,
-                       const tersor_epilogue* epilogue, const tersor_tensor* y) {
+Int8Product product_of(const tersor_tensor* x, const tersor_int8_weight* w, const tersor_int8_codes* input,
+                       const tersor_tensor* scales, const tersor_epilogue* epilogue, const tersor_tensor* y) {
   const bool floats = y->dtype == TERSOR_F32;
   return {.m = x->shape[0],
-          .x = {x->data, x->dtype, true, 1, 0},
+          .x = int8_input(x, input),
           .w = {data_of<const uint8_t>(&w->packed), w->rows, w->cols},
           .scales = data_of<const float>(scales),
           .one_scale = elements_of(scales) == 1,
@@ -56,15 +36,12 @@ const KernelList<Int8Kernel> gemm_int8_kernels("gemm_int8", {
 tersor_status gemm_int8_with(Int8Kernel* kernel, tersor_context* context, const tersor_tensor* x,
                              const tersor_int8_weight* w, const tersor_int8_codes* input, const tersor_tensor* scales,
                              const tersor_epilogue* epilogue, const tersor_int8_codes* output, const tersor_tensor* y) {
-  tersor_status status = check_sums(context, w);
-  if (status == TERSOR_OK) status = check_codes(context, input, x->dtype, "input");
-  if (status == TERSOR_OK && output != nullptr) status = check_codes(context, output, TERSOR_U8, "output");
+  tersor_status status = check_int8_depth(context, w->cols, "gemm_int8");
+  if (status == TERSOR_OK) status = check_int8_codes(context, input, x->dtype, "input of gemm_int8");
+  if (status == TERSOR_OK && output != nullptr)
+    status = check_int8_codes(context, output, TERSOR_U8, "output of gemm_int8");
   if (status != TERSOR_OK) return status;
-  Int8Product product = product_of(x, w, scales, epilogue, y);
-  // Codes i8 count from -128, which is code 0 of u8.
-  product.x.dynamic = false;
-  product.x.scale = input->scale;
-  product.x.zero_point = input->zero_point + (x->dtype == TERSOR_I8 ? 128 : 0);
+  Int8Product product = product_of(x, w, input, scales, epilogue, y);
   if (output != nullptr) product.encoding = u8_encoding(output->scale, output->zero_point);
   return is_empty(product) ? TERSOR_OK : kernel(context, product);
 }
@@ -72,8 +49,8 @@ tersor_status gemm_int8_with(Int8Kernel* kernel, tersor_context* context, const 
 tersor_status gemm_int8_dynamic_with(Int8Kernel* kernel, tersor_context* context, const tersor_tensor* x,
                                      const tersor_int8_weight* w, const tersor_tensor* scales,
                                      const tersor_epilogue* epilogue, const tersor_tensor* y) {
-  if (const tersor_status status = check_sums(context, w); status != TERSOR_OK) return status;
-  const Int8Product product = product_of(x, w, scales, epilogue, y);
+  if (const tersor_status status = check_int8_depth(context, w->cols, "gemm_int8"); status != TERSOR_OK) return status;
+  const Int8Product product = product_of(x, w, nullptr, scales, epilogue, y);
   return is_empty(product) ? TERSOR_OK : kernel(context, product);
 }
 

@@ -14,22 +14,39 @@ namespace {
 // same few places of the cache.
 int64_t stride_of(int64_t columns) { return ((columns + 63) / 64 | 1) * 64; }
 
-struct RowCodes {
-  float scale;
-  int32_t zero_point;
-};
-
 // 256 codes that cover [low, high] and 0 exactly; a range below what has a normal scale gets steps of 1.
 RowCodes codes_for(const Range& range) {
-  if (!range.finite) return {std::numeric_limits<float>::quiet_NaN(), 0};
+  if (!range.finite) return {std::numeric_limits<float>::quiet_NaN(), 0, true};
   const double low = range.low;
   const auto step = static_cast<float>((range.high - low) / 255);
   const float scale = step < std::numeric_limits<float>::min() ? 1.0f : step;
   const double zero = std::nearbyint(-low / scale);
-  return {scale, static_cast<int32_t>(std::min(std::max(zero, 0.0), 255.0))};
+  return {scale, static_cast<int32_t>(std::min(std::max(zero, 0.0), 255.0)), false};
 }
 
 }  // namespace
+
+RowCodes Int8Coder::codes_of(int64_t row) const {
+  if (!x_.dynamic) return {x_.scale, x_.zero_point, false};
+  return codes_for(range_kernels.best()(static_cast<const float*>(x_.data) + row * columns_, columns_));
+}
+
+void Int8Coder::code(const RowCodes& codes, int64_t row, int64_t column, int64_t count, uint8_t* to,
+                     FirstPlace& bad) const {
+  const int64_t at = row * columns_ + column;
+  const auto size = static_cast<size_t>(count);
+  const auto* bytes = static_cast<const uint8_t*>(x_.data) + at;
+  const auto* floats = static_cast<const float*>(x_.data) + at;
+  if (codes.blank) {
+    std::memset(to, 0, size);
+  } else if (x_.dtype == TERSOR_U8) {
+    std::memcpy(to, bytes, size);
+  } else if (x_.dtype == TERSOR_I8) {
+    for (size_t j = 0; j < size; ++j) to[j] = bytes[j] ^ 0x80;
+  } else if (!encode_kernels.best()(u8_encoding(codes.scale, codes.zero_point), floats, count, to)) {
+    bad.report(at + first_non_finite(floats, count));
+  }
+}
 
 tersor_status Int8Rows::allocate(tersor_context* context, const Int8Input& x, int64_t columns, int64_t rows) {
   x_ = &x;
@@ -47,41 +64,20 @@ tersor_status Int8Rows::allocate(tersor_context* context, const Int8Input& x, in
 }
 
 tersor_status Int8Rows::fill(tersor_context* context, int64_t row, int64_t rows, FirstPlace& bad) {
+  const Int8Coder coder(*x_, columns_);
   return for_chunks(context, rows, row_grain(columns_), [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) code(row + i, i, bad);
-  });
-}
-
-void Int8Rows::code(int64_t row, int64_t i, FirstPlace& bad) {
-  scales_[i] = x_->scale;
-  zero_points_[i] = x_->zero_point;
-  const auto* bytes = static_cast<const uint8_t*>(x_->data) + row * columns_;
-  const auto* floats = static_cast<const float*>(x_->data) + row * columns_;
-  const bool blank = x_->dynamic && !choose(floats, i);
-  const Encoding encoding = u8_encoding(scales_[i], zero_points_[i]);
-  for (int64_t column = 0; column < columns_; column += kInt8PanelColumns) {
-    const int64_t columns = std::min(kInt8PanelColumns, columns_ - column);
-    uint8_t* to = codes_ + column / kInt8PanelColumns * panel_bytes_ + i * stride_;
-    const auto count = static_cast<size_t>(columns);
-    std::memset(to + count, 0, static_cast<size_t>(-columns & (kInt8Depth - 1)));  // the rest of the last step
-    if (blank) {
-      std::memset(to, 0, count);
-    } else if (x_->dtype == TERSOR_U8) {
-      std::memcpy(to, bytes + column, count);
-    } else if (x_->dtype == TERSOR_I8) {
-      for (size_t j = 0; j < count; ++j) to[j] = bytes[static_cast<size_t>(column) + j] ^ 0x80;
-    } else if (!encode_kernels.best()(encoding, floats + column, columns, to)) {
-      bad.report(row * columns_ + column + first_non_finite(floats + column, columns));
+    for (int64_t i = begin; i < end; ++i) {
+      const RowCodes codes = coder.codes_of(row + i);
+      scales_[i] = codes.scale;
+      zero_points_[i] = codes.zero_point;
+      for (int64_t column = 0; column < columns_; column += kInt8PanelColumns) {
+        const int64_t columns = std::min(kInt8PanelColumns, columns_ - column);
+        uint8_t* to = codes_ + column / kInt8PanelColumns * panel_bytes_ + i * stride_;
+        std::memset(to + columns, 0, static_cast<size_t>(-columns & (kInt8Depth - 1)));  // the rest of the last step
+        coder.code(codes, row + i, column, columns, to, bad);
+      }
     }
-  }
-}
-
-bool Int8Rows::choose(const float* x, int64_t i) {
-  const Range range = range_kernels.best()(x, columns_);
-  const RowCodes codes = codes_for(range);
-  scales_[i] = codes.scale;
-  zero_points_[i] = codes.zero_point;
-  return range.finite;
+  });
 }
 
 }  // namespace tersor::cpu

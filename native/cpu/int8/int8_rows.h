@@ -1,4 +1,4 @@
-// Rows of x as u8 codes in working memory, a scale and a zero point with each.
+// Rows of x as u8 codes: one at a time, or many in working memory, a scale and a zero point with each.
 #pragma once
 
 #include "cpu/int8/gemm_int8.h"
@@ -9,13 +9,34 @@ namespace tersor::cpu {
 // Codes are kept by panels of columns, so that the rows of a panel are neighbours in memory.
 inline constexpr int64_t kInt8PanelSteps = 128, kInt8PanelColumns = kInt8PanelSteps * kInt8Depth;
 
+// What the codes of one row stand for. Those of a blank row, which holds NaN or infinity, are 0 and its scale is NaN.
+struct RowCodes {
+  float scale;
+  int32_t zero_point;
+  bool blank;
+};
+
+// Codes parts of rows of x [m, columns].
+class Int8Coder {
+ public:
+  Int8Coder(const Int8Input& x, int64_t columns) : x_(x), columns_(columns) {}
+
+  // Of dynamic quantization from the row's range; only there rows can be blank.
+  RowCodes codes_of(int64_t row) const;
+  // Columns [column, column + count) of the row. Static quantization reports the place of a NaN or infinity to `bad`.
+  void code(const RowCodes& codes, int64_t row, int64_t column, int64_t count, uint8_t* to, FirstPlace& bad) const;
+
+ private:
+  const Int8Input& x_;
+  const int64_t columns_;
+};
+
 class Int8Rows {
  public:
   // Working memory for up to `rows` rows of x [m, columns]; valid until the calling thread asks for other scratch.
   tersor_status allocate(tersor_context* context, const Int8Input& x, int64_t columns, int64_t rows);
 
-  // Rows [row, row + rows) of x. Static quantization reports the place of a NaN or infinity to `bad`; with dynamic
-  // quantization such a row gets codes of 0 and a scale of NaN.
+  // Rows [row, row + rows) of x, as Int8Coder codes them.
   tersor_status fill(tersor_context* context, int64_t row, int64_t rows, FirstPlace& bad);
 
   // Columns [column, column + kInt8PanelColumns) of row i; `column` begins a panel.
@@ -27,10 +48,6 @@ class Int8Rows {
   const int32_t* zero_points() const { return zero_points_; }
 
  private:
-  void code(int64_t row, int64_t i, FirstPlace& bad);
-  // Parameters of row i from its range; false when it has none.
-  bool choose(const float* x, int64_t i);
-
   const Int8Input* x_ = nullptr;
   int64_t columns_ = 0, stride_ = 0, panel_bytes_ = 0;
   uint8_t* codes_ = nullptr;

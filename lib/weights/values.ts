@@ -1,0 +1,85 @@
+import { native } from '../native';
+import { type Affine, affineArguments, empty, type Tensor } from '../tensor';
+import { packBits, unpackBits } from './bit-stream';
+import { type BlobReader, bytesBlob, readArray, toBlob } from './blob';
+import { describeInput, type InputQuantization } from './input';
+import { integersOf } from './integer';
+import {
+  affineFor,
+  assertIntegerProduct,
+  assertIntegerScheme,
+  assertScheme,
+  codeRange,
+  describeScheme,
+  type QuantizationScheme,
+} from './scheme';
+
+/** How the values of a sparse weight of any pattern are rounded, and the inputs of its product. */
+export interface ValueQuantization {
+  readonly scheme: QuantizationScheme;
+  /** f32 [rows or 1, 1]. */
+  readonly scales: Tensor;
+  readonly input: InputQuantization | null;
+}
+
+/** Integers, or real numbers beside no scheme. */
+export type Values = Float32Array | Int8Array;
+
+/** @throws ERR_TERSOR_UNSUPPORTED for what no sparse weight has: see `Sparse.from` */
+export function assertSupported(
+  shape: readonly number[],
+  scheme: QuantizationScheme | null,
+  input: InputQuantization | null,
+): void {
+  if (scheme !== null) assertIntegerScheme(scheme, 'a sparse weight');
+  if (input !== null) assertIntegerProduct(scheme, shape);
+}
+
+/**
+ * A matrix rounded to integers, and their scales f32 [rows or 1, 1]; to be called inside `tidy`.
+ *
+ * @param affine stays the caller's. Default: what covers w
+ */
+export function roundValues(
+  w: Tensor,
+  scheme: QuantizationScheme,
+  affine?: Affine,
+): { integers: Int8Array; scales: Tensor } {
+  assertScheme(scheme, w.shape);
+  const parameters = affine ?? affineFor(w, scheme);
+  const codes = empty(w.shape, codeRange(scheme).dtype);
+  native.quantize(w.handle, ...affineArguments(parameters), codes.handle);
+  const scales = affine === undefined ? parameters.scales : parameters.scales.clone();
+  return { integers: integersOf(codes, scheme), scales };
+}
+
+/** The real numbers that a matrix of integers stands for. */
+export function scaleRows(integers: ArrayLike<number>, columns: number, scales: Tensor): Float32Array {
+  const factors = scales.toArray() as Float32Array;
+  return Float32Array.from(integers, (value, i) => {
+    const row = factors.length === 1 ? 0 : Math.floor(i / columns);
+    return value * (factors[row] as number);
+  });
+}
+
+/** What a weight of such values calls itself: "int8 per channel, <sparsity>, int8 inputs". */
+export function describeValues(quantization: ValueQuantization | null, sparsity: string): string {
+  const values = quantization === null ? 'f32' : describeScheme(quantization.scheme);
+  return `${values}, ${sparsity}${describeInput(quantization?.input)}`;
+}
+
+/** Integers as a blob: a byte each with 8 bits, else bit-packed codes. */
+export function packValues(integers: Tensor, scheme: QuantizationScheme) {
+  if (scheme.bits === 8) return toBlob(integers);
+  const { zeroPoint } = codeRange(scheme);
+  const codes = Uint8Array.from(integers.toArray() as Int8Array, (value) => value + (zeroPoint ?? 0));
+  return bytesBlob(packBits(codes, scheme.bits));
+}
+
+/** Undoes {@link packValues}. */
+export function readIntegers(reader: BlobReader, scheme: QuantizationScheme, count: number): Int8Array {
+  if (scheme.bits === 8) return readArray(reader, 'values', 'I8', [count]);
+  const { zeroPoint } = codeRange(scheme);
+  const packed = readArray(reader, 'values', 'U8', [Math.ceil((count * scheme.bits) / 8)]);
+  return Int8Array.from(unpackBits(packed, scheme.bits, count), (code) => code - (zeroPoint ?? 0));
+}

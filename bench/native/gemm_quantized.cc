@@ -1,6 +1,6 @@
 // Products with group-quantized weights, x[m,k] * w[n,k]^T, of `bits` bits in groups of `group` columns; zero=1: zero
-// points of each group's own. x is rounded to `input` bits: 8, 16 or 32, for f32-accurate products. Rounding x is part
-// of what is measured, packing w is not.
+// points of each group's own; `gemm_codebook`: of the values of a codebook. x is rounded to `input` bits: 8, 16 or 32,
+// for f32-accurate products. Rounding x is part of what is measured, packing w is not.
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -49,7 +49,9 @@ struct Product {
   Operand x, y, packed;
   tersor_quantized w;
 
-  explicit Product(const Parameters& shape)
+  enum class Codes { affine, codebook };
+
+  Product(const Parameters& shape, Codes kind)
       : m(shape["m"]),
         n(shape["n"]),
         k(shape["k"]),
@@ -62,15 +64,24 @@ struct Product {
         w{*static_cast<const tersor_tensor*>(packed), n, k, bits_of(dtype), group, 0} {
     x.fill<float>(1, -1000, 1000, 1000);
     const int64_t groups = (k + group - 1) / group;
-    const Operand scales(TERSOR_F32, {n, groups}), zeros(TERSOR_I32, {n, groups});
+    const Operand scales(TERSOR_F32, {n, groups});
     scales.fill<float>(2, 1, 1000, 1000);
-    const int levels = 1 << bits_of(dtype);
-    zeros.fill<int32_t>(3, shape["zero"] == 0 ? levels / 2 : 0, shape["zero"] == 0 ? levels / 2 : levels - 1);
     const Operand codes(TERSOR_U8, {n, row_bytes(dtype, k)});
     codes.fill<uint8_t>(4, 0, 255);
     tersor_tensor matrix = *static_cast<const tersor_tensor*>(codes);
     matrix.dtype = dtype;
     matrix.shape[1] = k;
+    const int levels = 1 << bits_of(dtype);
+    if (kind == Codes::codebook) {
+      const Operand values(TERSOR_F32, {levels});
+      for (int i = 0; i < levels; ++i)
+        values.data<float>()[i] = static_cast<float>(2 * i + 1 - levels) / static_cast<float>(levels);
+      const tersor_codebook codebook = {values, scales, group};
+      call(tersor_cpu_backend()->pack_codebook, &matrix, &codebook, static_cast<const tersor_tensor*>(packed));
+      return;
+    }
+    const Operand zeros(TERSOR_I32, {n, groups});
+    zeros.fill<int32_t>(3, shape["zero"] == 0 ? levels / 2 : 0, shape["zero"] == 0 ? levels / 2 : levels - 1);
     const tersor_affine affine = {.scales = scales,
                                   .zero_points = zeros,
                                   .biases = nullptr,
@@ -81,12 +92,8 @@ struct Product {
   }
 };
 
-}  // namespace
-
-Benchmark gemm_quantized(const Parameters& shape) {
-  const auto p = std::make_shared<Product>(shape);
-  // Without an int8 unit, x stays f32.
-  const bool digits = active_isas().has(Isa::avx512_vnni) || active_isas().has(Isa::avx2_vnni);
+// `digits`: x becomes int8 digits.
+Benchmark benchmark_of(const std::shared_ptr<Product>& p, bool digits) {
   Benchmark benchmark;
   benchmark.arithmetic = digits ? Arithmetic::int8 : Arithmetic::f32;
   benchmark.operations =
@@ -94,6 +101,20 @@ Benchmark gemm_quantized(const Parameters& shape) {
   benchmark.bytes = static_cast<double>(p->x.bytes() + p->packed.bytes() + p->y.bytes());
   benchmark.ours = [p] { call(tersor_cpu_backend()->gemm_quantized, p->x, p->precision, &p->w, nullptr, p->y); };
   return benchmark;
+}
+
+// Without one, x stays f32.
+bool has_int8_unit() { return active_isas().has(Isa::avx512_vnni) || active_isas().has(Isa::avx2_vnni); }
+
+}  // namespace
+
+Benchmark gemm_quantized(const Parameters& shape) {
+  return benchmark_of(std::make_shared<Product>(shape, Product::Codes::affine), has_int8_unit());
+}
+
+Benchmark gemm_codebook(const Parameters& shape) {
+  return benchmark_of(std::make_shared<Product>(shape, Product::Codes::codebook),
+                      has_int8_unit() && shape["input"] == 8);
 }
 
 }  // namespace tersor::bench

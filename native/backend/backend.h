@@ -128,6 +128,14 @@ typedef struct tersor_affine {
   int64_t group_size;                // columns per group; >= cols means one group
 } tersor_affine;
 
+// How codes stand for the values of a codebook: x^ = scale * values[code], with scales for groups of columns as in
+// tersor_affine.
+typedef struct tersor_codebook {
+  const tersor_tensor* values;  // f32 [2^bits of a code]: finite, none smaller than the one before
+  const tersor_tensor* scales;  // f32 [R, G], R = rows or 1
+  int64_t group_size;           // columns per group; >= cols means one group
+} tersor_codebook;
+
 // A dense weight [rows, cols] as pack_gemm lays it out for this backend.
 typedef struct tersor_packed {
   tersor_tensor panels;  // f32 [packed_elements(rows, cols)]
@@ -323,8 +331,12 @@ typedef struct tersor_backend {
   // Lays out codes i8, u8 or bit-packed [rows, cols] for gemm_quantized. Zero points must be codes of the type.
   tersor_status (*pack_quantized)(tersor_context*, const tersor_tensor* codes, const tersor_affine*,
                                   const tersor_tensor* packed);
+  // Lays out codes u2 to u4 [rows, cols] of a codebook for gemm_quantized, in quantized_bytes without offsets.
+  tersor_status (*pack_codebook)(tersor_context*, const tersor_tensor* codes, const tersor_codebook*,
+                                 const tersor_tensor* packed);
   // y[M,N] = epilogue(x[M,K] * w^T), f32, with the rounding of an f32 product with the dequantized weight beside that
-  // of x. NaN and infinity in a row of x give what f32 arithmetic gives, and do not touch other rows.
+  // of x. TERSOR_INPUT_INT8 may also round a codebook's values to half a step of 127 in the largest of them. NaN and
+  // infinity in a row of x give what f32 arithmetic gives, and do not touch other rows.
   tersor_status (*gemm_quantized)(tersor_context*, const tersor_tensor* x, tersor_input_precision,
                                   const tersor_quantized* w, const tersor_epilogue*, const tersor_tensor* y);
 
@@ -486,6 +498,13 @@ typedef struct tersor_backend {
   // y[i] = real value of row ids[i] of codes; ids null = every row.
   tersor_status (*dequantize)(tersor_context*, const tersor_tensor* codes, const tersor_affine*,
                               const tersor_tensor* ids, const tersor_tensor* y);
+  // The value of the codebook nearest to each x / scale, the lower of two equally near: codes u2 to u4. NaN or Inf is
+  // an error.
+  tersor_status (*codebook_encode)(tersor_context*, const tersor_tensor* x, const tersor_codebook*,
+                                   const tersor_tensor* codes);
+  // y[i] = real value of row ids[i] of codes; ids null = every row.
+  tersor_status (*codebook_decode)(tersor_context*, const tersor_tensor* codes, const tersor_codebook*,
+                                   const tersor_tensor* ids, const tersor_tensor* y);
   // y = dequantize(quantize(x)) without making codes. In place allowed.
   tersor_status (*fake_quantize)(tersor_context*, const tersor_tensor* x, const tersor_affine*, const tersor_tensor* y);
   // Codes of w[N,K] whose error e minimises tr(e * hessian * e^T) greedily, column by column (GPTQ, Frantar et al.

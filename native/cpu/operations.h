@@ -32,6 +32,8 @@ tersor_status gemm_int8_dynamic(tersor_context*, const tersor_tensor* x, const t
 int64_t quantized_bytes(int64_t rows, int64_t cols, int32_t bits, int64_t group_size, int32_t has_offsets);
 tersor_status pack_quantized(tersor_context*, const tersor_tensor* codes, const tersor_affine*,
                              const tersor_tensor* packed);
+tersor_status pack_codebook(tersor_context*, const tersor_tensor* codes, const tersor_codebook*,
+                            const tersor_tensor* packed);
 tersor_status gemm_quantized(tersor_context*, const tersor_tensor* x, tersor_input_precision, const tersor_quantized* w,
                              const tersor_epilogue*, const tersor_tensor* y);
 tersor_status csr_packed_bytes(tersor_context*, const tersor_csr* w, const tersor_tensor* bytes);
@@ -108,6 +110,10 @@ tersor_status search(tersor_context*, const tersor_tensor* queries, const tersor
 tersor_status quantize(tersor_context*, const tersor_tensor* x, const tersor_affine*, const tersor_tensor* codes);
 tersor_status dequantize(tersor_context*, const tersor_tensor* codes, const tersor_affine*, const tersor_tensor* ids,
                          const tersor_tensor* y);
+tersor_status codebook_encode(tersor_context*, const tersor_tensor* x, const tersor_codebook*,
+                              const tersor_tensor* codes);
+tersor_status codebook_decode(tersor_context*, const tersor_tensor* codes, const tersor_codebook*,
+                              const tersor_tensor* ids, const tersor_tensor* y);
 tersor_status fake_quantize(tersor_context*, const tersor_tensor* x, const tersor_affine*, const tersor_tensor* y);
 tersor_status gptq(tersor_context*, const tersor_tensor* w, const tersor_tensor* hessian, const tersor_gptq_options*,
                    const tersor_affine*, const tersor_tensor* codes);

@@ -29,7 +29,27 @@ void write_tile(const QuantizedProduct& product, int64_t tile, int64_t row, int6
   apply_epilogue(product.epilogue, {row, rows, column, columns}, sums, kTileColumns, product.y);
 }
 
+// A few rows of x with codes of a codebook.
+static tersor_status gemm_codebook_float(tersor_context* context, const QuantizedProduct& product,
+                                         const FloatTiles& tiles) {
+  const PackedMatrix& w = product.w;
+  return for_chunks(context, w.tiles(), tile_grain(product, product.m), [&](int64_t begin, int64_t end) {
+    alignas(64) float sums[kCodebookRows * kTileColumns];
+    for (int64_t tile = begin; tile < end; ++tile) {
+      std::fill(sums, sums + product.m * kTileColumns, 0.0f);
+      w.for_blocks([&](int64_t, int64_t k, int64_t depth, int64_t offset) {
+        tiles.multiply_codebook(w.bits, w.tile(tile) + offset, w.header().values, depth, product.x + k, w.columns,
+                                product.m, sums);
+      });
+      write_tile(product, tile, 0, product.m, sums);
+    }
+  });
+}
+
 tersor_status gemm_quantized_float(tersor_context* context, const QuantizedProduct& product, const FloatTiles& tiles) {
+  if (product.w.has_codebook() && product.m <= kCodebookRows && tiles.multiply_codebook != nullptr) {
+    return gemm_codebook_float(context, product, tiles);
+  }
   constexpr int64_t kPanelDepth = 128;  // a panel of 16 KB; longer blocks have one of their own
   const PackedMatrix& w = product.w;
   const int64_t codes_end = w.blocks_bytes();
@@ -51,8 +71,13 @@ tersor_status gemm_quantized_float(tersor_context* context, const QuantizedProdu
             };
             w.for_blocks([&](int64_t block, int64_t, int64_t depth, int64_t offset) {
               if (filled > 0 && filled + depth > kPanelDepth) multiply_panel();
-              tiles.expand(w.bits, blocks + offset, offsets == nullptr ? nullptr : offsets + block * kTileColumns,
-                           depth, panel + filled * kTileColumns);
+              float* to = panel + filled * kTileColumns;
+              if (w.has_codebook()) {
+                tiles.expand_codebook(w.bits, blocks + offset, w.header().values, depth, to);
+              } else {
+                tiles.expand(w.bits, blocks + offset, offsets == nullptr ? nullptr : offsets + block * kTileColumns,
+                             depth, to);
+              }
               filled += depth;
             });
             if (filled > 0) multiply_panel();

@@ -33,6 +33,11 @@ struct AvxVnni {
   static Integers merged(Integers a, uint8_t a_mask, Integers b, uint8_t b_mask) {
     return _mm256_or_si256(masked(a, a_mask), masked(b, b_mask));
   }
+  static Integers repeat_16(const uint8_t* p) {
+    return _mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+  }
+  // Numbers below 16.
+  static Integers look_up(Integers table, Integers numbers) { return _mm256_shuffle_epi8(table, numbers); }
 
   // By hand: gcc 12 copies and spills the accumulators of the intrinsic.
   static void multiply_add(Integers& sum, Integers codes, Integers x) {

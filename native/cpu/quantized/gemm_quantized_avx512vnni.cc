@@ -34,6 +34,11 @@ struct Avx512Vnni {
     constexpr int kAndOr = 0xf8;  // the first, or the other two both
     return _mm512_ternarylogic_epi32(masked(a, a_mask), b, _mm512_set1_epi8(static_cast<char>(b_mask)), kAndOr);
   }
+  static Integers repeat_16(const uint8_t* p) {
+    return _mm512_broadcast_i32x4(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+  }
+  // Numbers below 16.
+  static Integers look_up(Integers table, Integers numbers) { return _mm512_shuffle_epi8(table, numbers); }
 
   // By hand: gcc 12 copies and spills the accumulators of the intrinsic.
   static void multiply_add(Integers& sum, Integers codes, Integers x) {
@@ -81,9 +86,12 @@ constexpr int kPackedRows[kMostDigits] = {4, 4, 2};
 template <int kBits>
 constexpr bool kBothInFirst = kBits == 4;
 
-template <int kBits>
-TERSOR_INLINE void bytes_in_place(const uint8_t* lines, int step, __m512i (&out)[2]) {
-  if constexpr (kBothInFirst<kBits>) {
+template <int kBits, bool kCodebook>
+TERSOR_INLINE void bytes_in_place(const uint8_t* lines, int step, __m512i codebook, __m512i (&out)[2]) {
+  if constexpr (kCodebook) {
+    bytes_of<Avx512Vnni, kBits>(lines, 0, step, out);
+    look_up<Avx512Vnni, kBits>(codebook, out);
+  } else if constexpr (kBothInFirst<kBits>) {
     out[0] = _mm512_loadu_si512(lines + step * 64);
     out[1] = Avx512Vnni::masked(out[0], 0xf0);
   } else {
@@ -91,9 +99,16 @@ TERSOR_INLINE void bytes_in_place(const uint8_t* lines, int step, __m512i (&out)
   }
 }
 
+// What codes are multiplied as.
+enum class Decoding { shared_zero, zeros, codebook };
+
 // With few rows, more sets of accumulators keep the multipliers' latency covered.
-template <int kBits, int kDigits, int kRows, bool kSharedZero>
-void multiply_packed_tile(const Span& span, const uint8_t* block, const SplitTile& x, float* out) {
+template <int kBits, int kDigits, int kRows, Decoding kDecoding>
+void multiply_packed_tile(const DigitVariant& variant, const Span& span, const uint8_t* block, const SplitTile& x,
+                          float* out) {
+  constexpr bool kCodebook = kDecoding == Decoding::codebook, kSharedZero = kDecoding != Decoding::zeros;
+  constexpr bool kFirstHasBoth = kBothInFirst<kBits> && !kCodebook;
+  const __m512i codebook = kCodebook ? Avx512Vnni::repeat_16(variant.codebook) : _mm512_setzero_si512();
   constexpr int kSums = kRows * kDigits, kSets = kSums <= 2 ? 4 : kSums <= 4 ? 2 : 1;
   alignas(64) float partial[kRows][32];
   std::memset(partial, 0, sizeof partial);
@@ -120,7 +135,7 @@ void multiply_packed_tile(const Span& span, const uint8_t* block, const SplitTil
         sums[0][r][0] = _mm512_madd_epi16(zeros[0], sum);
         sums[0][r][1] = _mm512_madd_epi16(zeros[1], sum);
       }
-      if constexpr (kBothInFirst<kBits>) sums[0][r][0] = _mm512_add_epi32(sums[0][r][0], sums[0][r][1]);
+      if constexpr (kFirstHasBoth) sums[0][r][0] = _mm512_add_epi32(sums[0][r][0], sums[0][r][1]);
 #pragma GCC unroll 4
       for (int set = 1; set < kSets; ++set) sums[set][r][0] = sums[set][r][1] = _mm512_setzero_si512();
     }
@@ -138,7 +153,7 @@ void multiply_packed_tile(const Span& span, const uint8_t* block, const SplitTil
 #pragma GCC unroll 4
       for (int step = 0; step < 4; ++step) {
         __m512i bytes[2];
-        bytes_in_place<kBits>(lines, step, bytes);
+        bytes_in_place<kBits, kCodebook>(lines, step, codebook, bytes);
 #pragma GCC unroll 16
         for (int r = 0; r < kSums; ++r) {
           const __m512i four = four_bytes<Avx512Vnni>(digits + (step * kSums + r) * 4);
@@ -155,7 +170,7 @@ void multiply_packed_tile(const Span& span, const uint8_t* block, const SplitTil
         sums[0][r][1] = _mm512_add_epi32(sums[0][r][1], sums[set][r][1]);
       }
       Avx512Vnni::pin(sums[0][r][0], sums[0][r][1]);
-      if constexpr (kBothInFirst<kBits>) sums[0][r][0] = _mm512_sub_epi32(sums[0][r][0], sums[0][r][1]);
+      if constexpr (kFirstHasBoth) sums[0][r][0] = _mm512_sub_epi32(sums[0][r][0], sums[0][r][1]);
     }
     __asm__ volatile("" ::: "memory");
     const auto* scales = reinterpret_cast<const float*>(block);
@@ -172,8 +187,15 @@ void multiply_packed_rows(const DigitVariant& variant, const Span& span, const u
   if constexpr (kRows > 1) {
     if (variant.rows < kRows) return multiply_packed_rows<kBits, kDigits, kRows - 1>(variant, span, blocks, x, out);
   }
-  if (variant.shared_zero) return multiply_packed_tile<kBits, kDigits, kRows, true>(span, blocks, x, out);
-  multiply_packed_tile<kBits, kDigits, kRows, false>(span, blocks, x, out);
+  if constexpr (kBits > 1 && kDigits == 1) {
+    if (variant.codebook != nullptr) {
+      return multiply_packed_tile<kBits, 1, kRows, Decoding::codebook>(variant, span, blocks, x, out);
+    }
+  }
+  if (variant.shared_zero) {
+    return multiply_packed_tile<kBits, kDigits, kRows, Decoding::shared_zero>(variant, span, blocks, x, out);
+  }
+  multiply_packed_tile<kBits, kDigits, kRows, Decoding::zeros>(variant, span, blocks, x, out);
 }
 
 template <int kBits>

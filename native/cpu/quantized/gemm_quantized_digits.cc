@@ -11,7 +11,7 @@ constexpr int64_t kMostSpanBlocks = kBlockDepth / kDepthStep;
 constexpr int64_t kMostWideBytes = kBlockDepth * kTileColumns + kMostSpanBlocks * kBlockHeader;
 
 // How much larger codes of columns 16-31 are at the multiplier.
-int32_t upper_factor(int bits) { return bits == 8 ? 1 : 1 << bits; }
+int32_t upper_factor(const PackedMatrix& w) { return w.bits == 8 || w.has_codebook() ? 1 : 1 << w.bits; }
 
 // Up to kPassRows rows of x in digits and the spans they are split by, in one piece of scratch memory.
 class SplitRows {
@@ -23,7 +23,8 @@ class SplitRows {
         rows_(rows),
         tile_rows_(kernels.tile_rows[product.digits - 1]),
         blocks_(product.w.blocks()),
-        inverse_factor_(1.0f / static_cast<float>(upper_factor(product.w.bits))) {
+        factor_(product.w.has_codebook() ? product.w.header().unit : 1.0f),
+        upper_factor_(factor_ / static_cast<float>(upper_factor(product.w))) {
     product.w.for_spans([&](const Span& span) {
       ++spans_count_;
       padded_columns_ += span.padded;
@@ -102,8 +103,8 @@ class SplitRows {
       place_sums(span, first, rows, sums, scales);
       float* to = scales_ + (number * rows_ + first) * 2;
       for (int64_t i = 0; i < rows; ++i) {
-        to[2 * i] = scales[i];
-        to[2 * i + 1] = scales[i] * inverse_factor_;
+        to[2 * i] = scales[i] * factor_;
+        to[2 * i + 1] = scales[i] * upper_factor_;
       }
     }
   }
@@ -111,7 +112,7 @@ class SplitRows {
   void place_sums(const Span& span, int64_t first, int64_t rows, const int32_t* sums, const float* scales) {
     const int digits = product_.digits;
     const int32_t zero = product_.w.shared_zero();
-    const int32_t factor = zero < 0 ? 1 : -zero, upper = zero < 0 ? 0 : -zero * upper_factor(product_.w.bits);
+    const int32_t factor = zero < 0 ? 1 : -zero, upper = zero < 0 ? 0 : -zero * upper_factor(product_.w);
     for (int64_t block = span.block; block < span.block + span.blocks; ++block, sums += rows * digits) {
       int32_t* starts = starts_of(block, first);
       for (int64_t j = 0; j < rows * digits; ++j) {
@@ -130,7 +131,7 @@ class SplitRows {
   const QuantizedProduct& product_;
   const DigitKernels& kernels_;
   int64_t row_, rows_, tile_rows_, blocks_, spans_count_ = 0, padded_columns_ = 0;
-  float inverse_factor_;
+  float factor_, upper_factor_;  // of scales, by half of the columns
   int8_t* digits_ = nullptr;
   Span* spans_ = nullptr;
   int32_t* starts_ = nullptr;
@@ -166,6 +167,7 @@ void multiply_tile(const QuantizedProduct& product, const DigitKernels& kernels,
   DigitVariant variant = {.bits = w.bits,
                           .digits = product.digits,
                           .shared_zero = w.shared_zero() >= 0,
+                          .codebook = w.has_codebook() ? w.header().bytes : nullptr,
                           .rows = 0,
                           .ahead = nullptr,
                           .ahead_step = 0};
@@ -175,7 +177,7 @@ void multiply_tile(const QuantizedProduct& product, const DigitKernels& kernels,
     const bool last = number + 1 == x.spans(), packed = rows <= kernels.packed_rows[product.digits - 1] && w.bits != 8;
     const uint8_t* codes = data + span.offset;
     if (!packed && w.bits != 8) {
-      kernels.widen(w.bits, span, codes, wide);
+      kernels.widen(w.bits, span, codes, variant.codebook, wide);
       codes = wide;
     }
     // The next span's codes come while this one is multiplied: a burst would wait for memory.
@@ -203,6 +205,8 @@ tersor_status gemm_quantized_digits(tersor_context* context, const QuantizedProd
                                     const DigitKernels& kernels, QuantizedKernel* fallback) {
   const PackedMatrix& w = product.w;
   if (w.header().moderate_scales != 1 || w.columns == 0) return fallback(context, product);
+  // More digits of x deserve more of a codebook than its values have as bytes.
+  if (w.has_codebook() && product.digits > 1) return fallback(context, product);
   for (int64_t row = 0; row < product.m; row += kPassRows) {
     const int64_t rows = std::min(kPassRows, product.m - row);
     SplitRows x(product, row, rows, kernels);

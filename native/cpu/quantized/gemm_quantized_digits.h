@@ -13,7 +13,8 @@ inline constexpr int64_t kMostTileDigits = 12;  // rows of x in a register tile 
 // A register tile's rows of x over one span.
 //
 // Codes of columns 16-31 arrive at the multiplier 2^bits times too large, where narrow codes lie in a byte; starts and
-// scales of those columns take it back.
+// scales of those columns take it back. Of a codebook, its values arrive there, rounded to bytes that count from
+// kCodebookZero.
 struct SplitTile {
   const int8_t* digits;   // for every four k of the padded span: of each row its digits, lowest first, four bytes each
   const int32_t* starts;  // pairs of columns 0-15 and 16-31, for each row's digits: -zero_point * sum of the digit over
@@ -32,7 +33,8 @@ struct SplitInput {
 struct DigitVariant {
   int bits, digits;
   bool shared_zero;
-  int64_t rows;  // of x, at most `tile_rows` of the digits
+  const uint8_t* codebook;  // bytes [kCodebookSize] that codes are numbers of, or null
+  int64_t rows;             // of x, at most `tile_rows` of the digits
   // Memory that will be read soon. `multiply` fetches a line for every four k, this far apart.
   const uint8_t* ahead;
   int64_t ahead_step;
@@ -48,8 +50,8 @@ struct DigitKernels {
   // reach, and takes a row that is not good as zeros.
   void (*split)(const SplitInput& x, const Span& span, int digits, int8_t* to, int32_t* sums, float* scales,
                 uint8_t* good);
-  // A span's blocks as if packed with 8 bits: codes as bytes.
-  void (*widen)(int bits, const Span& span, const uint8_t* blocks, uint8_t* wide);
+  // A span's blocks as if packed with 8 bits: codes, or the bytes of a codebook that they are numbers of, as bytes.
+  void (*widen)(int bits, const Span& span, const uint8_t* blocks, const uint8_t* codebook, uint8_t* wide);
   // out[i][32] += the product of a span of 8-bit blocks.
   void (*multiply)(const DigitVariant& variant, const Span& span, const uint8_t* wide, const SplitTile& x, float* out);
   // The same from blocks as they are packed; null when packed_rows are 0.

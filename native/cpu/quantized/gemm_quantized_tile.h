@@ -1,7 +1,9 @@
 // f32 weights out of packed codes and their products with x, written once for every vector ISA. Anonymous, so that each
 // file that includes it has its own code for its own ISA.
 //
-// Vector brings: Register, kWidth, kRows, load, store, broadcast(p), multiply_add(a, b, c).
+// Vector brings: Register, kWidth, kRows, load, store, broadcast(p), multiply_add(a, b, c); and for codebooks multiply,
+// Lanes (kWidth of 32 bits), load_lanes, shift_right, masked, either(a, b), Table, table(p), look_up(table, lanes),
+// which looks at the low four bits of a lane alone.
 #pragma once
 
 #include <cstdint>
@@ -67,6 +69,131 @@ void expand_bits(const uint8_t* block, const float* offsets, int64_t depth, floa
       return expand_bits<4>(block, offsets, depth, panel);
     default:
       return expand_bits<8>(block, offsets, depth, panel);
+  }
+}
+
+// Codes of column k + b, kWidth of them from `column` of the tile on, with bits of their neighbours above the lowest
+// four: `values` repeat until there are kCodebookSize of them, so that bits above a code change nothing.
+template <typename Vector, int kBits>
+auto codes_at(const uint8_t* codes, int64_t column, int64_t k, int b) {
+  const auto half = static_cast<int>(column / 16);
+  const auto lanes = [&](int64_t line) {
+    return Vector::load_lanes(reinterpret_cast<const uint32_t*>(codes + line + column % 16 * 4));
+  };
+  if (kBits == 3 && k / 4 % 4 == kSplitStep) {
+    const auto low = lanes(k / 16 * 192 + half * 64), high = lanes(k / 16 * 192 + 128);
+    return Vector::either(Vector::masked(Vector::shift_right(low, 8 * b + kSplitLow), 3),
+                          Vector::masked(Vector::shift_right(high, 8 * b + split_high(half) - 2), 4));
+  }
+  const auto [line, shift] = code_place(kBits, k / 4, half);
+  return Vector::shift_right(lanes(line), 8 * b + shift);
+}
+
+// The same arithmetic as `codebook_decode`.
+template <typename Vector, int kBits>
+void expand_codebook_bits(const uint8_t* block, const float* values, int64_t depth, float* __restrict panel) {
+  const auto table = Vector::table(values);
+  for (int64_t column = 0; column < kTileColumns; column += Vector::kWidth) {
+    const auto scale = Vector::load(reinterpret_cast<const float*>(block) + column);
+    for (int64_t k = 0; k < depth; k += 4) {
+#pragma GCC unroll 4
+      for (int b = 0; b < 4; ++b) {
+        const auto value = Vector::look_up(table, codes_at<Vector, kBits>(block + kBlockHeader, column, k, b));
+        Vector::store(panel + (k + b) * kTileColumns + column, Vector::multiply(scale, value));
+      }
+    }
+  }
+}
+
+// Writes up to three rows past `depth`, as expand_block does.
+template <typename Vector>
+void expand_codebook(int bits, const uint8_t* block, const float* values, int64_t depth, float* panel) {
+  switch (bits) {
+    case 2:
+      return expand_codebook_bits<Vector, 2>(block, values, depth, panel);
+    case 3:
+      return expand_codebook_bits<Vector, 3>(block, values, depth, panel);
+    default:
+      return expand_codebook_bits<Vector, 4>(block, values, depth, panel);
+  }
+}
+
+// sums[i][j] += scale[j] * sum_k x[i * x_stride + k] * value[k][j]: values are multiplied as they are looked up.
+template <typename Vector, int kBits, int kRows>
+void multiply_codebook_rows(const uint8_t* block, const float* values, int64_t depth, const float* x, int64_t x_stride,
+                            float* sums) {
+  constexpr int kSets = kRows == 1 ? 4 : 2;  // of sums, to keep the multipliers' latency covered
+  const auto table = Vector::table(values);
+  for (int64_t column = 0; column < kTileColumns; column += 2 * Vector::kWidth) {
+    typename Vector::Register partial[kSets][kRows][2] = {};
+    const auto multiply_four = [&](int64_t k, const float* from, int64_t stride) {
+#pragma GCC unroll 4
+      for (int b = 0; b < 4; ++b) {
+#pragma GCC unroll 2
+        for (int v = 0; v < 2; ++v) {
+          const auto lanes = codes_at<Vector, kBits>(block + kBlockHeader, column + v * Vector::kWidth, k, b);
+          const auto value = Vector::look_up(table, lanes);
+#pragma GCC unroll 4
+          for (int i = 0; i < kRows; ++i) {
+            auto& sum = partial[b % kSets][i][v];
+            sum = Vector::multiply_add(Vector::broadcast(from + i * stride + b), value, sum);
+          }
+        }
+      }
+    };
+    const int64_t whole = depth / 4 * 4;
+    for (int64_t k = 0; k < whole; k += 4) {
+      __builtin_prefetch(block + kBlockHeader + k * kTileColumns * kBits / 8 + 2048);
+      multiply_four(k, x + k, x_stride);
+    }
+    if (whole < depth) {
+      float rest[kRows][4] = {};
+      for (int i = 0; i < kRows; ++i) {
+        for (int64_t k = whole; k < depth; ++k) rest[i][k - whole] = x[i * x_stride + k];
+      }
+      multiply_four(whole, rest[0], 4);
+    }
+#pragma GCC unroll 4
+    for (int i = 0; i < kRows; ++i) {
+#pragma GCC unroll 2
+      for (int v = 0; v < 2; ++v) {
+        auto sum = partial[0][i][v];
+#pragma GCC unroll 4
+        for (int set = 1; set < kSets; ++set) sum = Vector::add(sum, partial[set][i][v]);
+        const int64_t at = column + v * Vector::kWidth;
+        const auto scale = Vector::load(reinterpret_cast<const float*>(block) + at);
+        float* to = sums + i * kTileColumns + at;
+        Vector::store(to, Vector::multiply_add(scale, sum, Vector::load(to)));
+      }
+    }
+  }
+}
+
+template <typename Vector, int kBits>
+void multiply_codebook_bits(const uint8_t* block, const float* values, int64_t depth, const float* x, int64_t x_stride,
+                            int64_t rows, float* sums) {
+  switch (rows) {
+    case 1:
+      return multiply_codebook_rows<Vector, kBits, 1>(block, values, depth, x, x_stride, sums);
+    case 2:
+      return multiply_codebook_rows<Vector, kBits, 2>(block, values, depth, x, x_stride, sums);
+    case 3:
+      return multiply_codebook_rows<Vector, kBits, 3>(block, values, depth, x, x_stride, sums);
+    default:
+      return multiply_codebook_rows<Vector, kBits, 4>(block, values, depth, x, x_stride, sums);
+  }
+}
+
+template <typename Vector>
+void multiply_codebook(int bits, const uint8_t* block, const float* values, int64_t depth, const float* x,
+                       int64_t x_stride, int64_t rows, float* sums) {
+  switch (bits) {
+    case 2:
+      return multiply_codebook_bits<Vector, 2>(block, values, depth, x, x_stride, rows, sums);
+    case 3:
+      return multiply_codebook_bits<Vector, 3>(block, values, depth, x, x_stride, rows, sums);
+    default:
+      return multiply_codebook_bits<Vector, 4>(block, values, depth, x, x_stride, rows, sums);
   }
 }
 

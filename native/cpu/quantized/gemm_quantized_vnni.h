@@ -163,8 +163,17 @@ TERSOR_INLINE void bytes_of(const uint8_t* lines, int part, int step, typename V
   out[1] = Vector::masked(both, kHigh);
 }
 
+// The bytes of a codebook that codes are numbers of, once `bytes_of` has taken those out.
 template <typename Vector, int kBits>
-void widen_span(const Span& span, const uint8_t* from, uint8_t* to) {
+TERSOR_INLINE void look_up(typename Vector::Integers codebook, typename Vector::Integers (&bytes)[2]) {
+  bytes[0] = Vector::look_up(codebook, bytes[0]);
+  bytes[1] = Vector::look_up(codebook, Vector::shift_right(bytes[1], kBits));
+}
+
+template <typename Vector, int kBits, bool kCodebook>
+void widen_span(const Span& span, const uint8_t* from, const uint8_t* codebook, uint8_t* to) {
+  typename Vector::Integers values = Vector::broadcast(0);
+  if constexpr (kCodebook) values = Vector::repeat_16(codebook);
   for (int64_t i = 0; i < span.blocks; ++i) {
     const int64_t padded = padded_depth(span.depth_of(i));
     std::memcpy(to, from, kTileColumns * 4);
@@ -182,6 +191,7 @@ void widen_span(const Span& span, const uint8_t* from, uint8_t* to) {
         for (int step = 0; step < 4; ++step) {
           typename Vector::Integers bytes[2];
           bytes_of<Vector, kBits>(from, part, step, bytes);
+          if constexpr (kCodebook) look_up<Vector, kBits>(values, bytes);
           Vector::store(to + step * 128 + part * Vector::kWidth * 4, bytes[0]);
           Vector::store(to + step * 128 + 64 + part * Vector::kWidth * 4, bytes[1]);
         }
@@ -190,17 +200,23 @@ void widen_span(const Span& span, const uint8_t* from, uint8_t* to) {
   }
 }
 
+template <typename Vector, int kBits>
+void widen_bits(const Span& span, const uint8_t* blocks, const uint8_t* codebook, uint8_t* wide) {
+  if (codebook == nullptr) return widen_span<Vector, kBits, false>(span, blocks, codebook, wide);
+  widen_span<Vector, kBits, true>(span, blocks, codebook, wide);
+}
+
 template <typename Vector>
-void widen(int bits, const Span& span, const uint8_t* blocks, uint8_t* wide) {
+void widen(int bits, const Span& span, const uint8_t* blocks, const uint8_t* codebook, uint8_t* wide) {
   switch (bits) {
     case 1:
-      return widen_span<Vector, 1>(span, blocks, wide);
+      return widen_span<Vector, 1, false>(span, blocks, codebook, wide);
     case 2:
-      return widen_span<Vector, 2>(span, blocks, wide);
+      return widen_bits<Vector, 2>(span, blocks, codebook, wide);
     case 3:
-      return widen_span<Vector, 3>(span, blocks, wide);
+      return widen_bits<Vector, 3>(span, blocks, codebook, wide);
     default:
-      return widen_span<Vector, 4>(span, blocks, wide);
+      return widen_bits<Vector, 4>(span, blocks, codebook, wide);
   }
 }
 

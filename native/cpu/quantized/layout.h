@@ -11,7 +11,7 @@
 
 namespace tersor::cpu {
 
-inline constexpr int64_t kPackedHeader = 64;
+inline constexpr int64_t kPackedHeader = 128;
 inline constexpr int64_t kTileColumns = 32;
 inline constexpr int64_t kBlockDepth = 256;  // the longest block: sums of three int8 digits times 8-bit codes fit int32
 inline constexpr int64_t kDepthStep = 16;    // blocks are padded to a multiple of this with codes that meet zeros
@@ -20,10 +20,17 @@ inline constexpr int64_t kOffsetBytes = kTileColumns * 4;
 
 inline int64_t padded_depth(int64_t depth) { return (depth + kDepthStep - 1) / kDepthStep * kDepthStep; }
 
+inline constexpr int kCodebookSize = 16;   // values, those of narrower codes repeated
+inline constexpr int kCodebookZero = 128;  // what the bytes of a codebook count from
+
 // What kernels want to know of all parameters at once.
 struct PackedHeader {
   int32_t zero_point;       // that all groups share, as an unsigned code; -1 when they differ
   int32_t moderate_scales;  // 1 when a sum of codes times any scale stays among the normal numbers of f32
+  int32_t has_codebook;     // 1 when codes are numbers of values
+  float unit;               // what a step of the bytes below is worth
+  uint8_t bytes[kCodebookSize];
+  float values[kCodebookSize];
 };
 
 // Where the code of a step of four k lies: its first bit in byte b of a lane of the line at `line` bytes.
@@ -75,6 +82,7 @@ struct PackedMatrix {
   bool has_offsets;
 
   const PackedHeader& header() const { return *reinterpret_cast<const PackedHeader*>(data); }
+  bool has_codebook() const { return bits < 8 && header().has_codebook == 1; }
   // -1 when groups have zero points of their own.
   int32_t shared_zero() const {
     const int32_t zero = header().zero_point;

@@ -1,8 +1,10 @@
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <limits>
 
 #include "cpu/compress/affine.h"
+#include "cpu/compress/codebook.h"
 #include "cpu/operations.h"
 #include "cpu/quantized/layout.h"
 
@@ -62,8 +64,9 @@ bool is_moderate(float scale) { return scale >= 0x1p-64f && scale <= 0x1p64f; }
 PackedHeader header_of(const CodeReader& reader, const tersor_affine& affine) {
   const float* scales = data_of<const float>(affine.scales);
   const int64_t count = elements_of(affine.scales);
-  PackedHeader header = {.zero_point = reader.shift(),
-                         .moderate_scales = std::all_of(scales, scales + count, is_moderate)};
+  PackedHeader header = {};
+  header.zero_point = reader.shift();
+  header.moderate_scales = std::all_of(scales, scales + count, is_moderate);
   if (affine.biases != nullptr) {
     header.zero_point = reader.middle();
   } else if (affine.zero_points != nullptr && count > 0) {
@@ -75,27 +78,37 @@ PackedHeader header_of(const CodeReader& reader, const tersor_affine& affine) {
   return header;
 }
 
-}  // namespace
-
-int64_t quantized_bytes(int64_t rows, int64_t columns, int32_t bits, int64_t group_size, int32_t has_offsets) {
-  const PackedMatrix w = {nullptr, rows, columns, bits, group_size, has_offsets != 0};
-  constexpr int64_t kMost = std::numeric_limits<int64_t>::max();
-  int64_t bytes;
-  return __builtin_mul_overflow(w.tiles(), w.tile_bytes(), &bytes) || bytes > kMost - kPackedHeader
-             ? kMost
-             : bytes + kPackedHeader;
+// Values of a codebook as they are and as int8, the largest of them as 127.
+PackedHeader header_of(const tersor_codebook& codebook) {
+  const float* values = data_of<const float>(codebook.values);
+  const int64_t count = elements_of(codebook.values);
+  float largest = 0;
+  for (int64_t i = 0; i < count; ++i) largest = std::max(largest, std::abs(values[i]));
+  const float* scales = data_of<const float>(codebook.scales);
+  const bool moderate = std::all_of(scales, scales + elements_of(codebook.scales), is_moderate);
+  PackedHeader header = {};
+  header.zero_point = kCodebookZero;
+  header.has_codebook = 1;
+  header.unit = largest / 127;
+  header.moderate_scales = moderate && header.unit >= 0x1p-16f && header.unit <= 0x1p16f;
+  for (int i = 0; i < kCodebookSize; ++i) {
+    const float value = values[i % count];
+    const float step = header.moderate_scales == 1 ? round_half_even(value / header.unit) : 0;
+    header.bytes[i] = static_cast<uint8_t>(static_cast<int>(step) + kCodebookZero);
+    header.values[i] = value;
+  }
+  return header;
 }
 
-tersor_status pack_quantized(tersor_context* context, const tersor_tensor* codes, const tersor_affine* affine,
-                             const tersor_tensor* packed) {
+// Lays out checked parameters and codes.
+tersor_status pack(tersor_context* context, const tersor_tensor* codes, const tersor_affine* affine,
+                   const PackedHeader& header, const tersor_tensor* packed) {
   const int64_t rows = rows_of(codes), columns = columns_of(codes);
-  if (const tersor_status status = check_affine(context, affine, rows, columns); status != TERSOR_OK) return status;
   const CodeReader reader(codes);
   const bool has_offsets = affine->biases != nullptr;
   const PackedMatrix w = {nullptr, rows, columns, bits_of(codes->dtype), affine->group_size, has_offsets};
   const int64_t codes_end = w.blocks_bytes();
   const int64_t tile_bytes = w.tile_bytes();
-  const PackedHeader header = header_of(reader, *affine);
   std::memset(packed->data, 0, kPackedHeader);
   std::memcpy(packed->data, &header, sizeof header);
   const AffineGroups groups(affine, columns);
@@ -133,6 +146,31 @@ tersor_status pack_quantized(tersor_context* context, const tersor_tensor* codes
   return fail(context, TERSOR_OUT_OF_RANGE, "expected zero points that are codes of %s, got another, at w[%lld, %lld]",
               name_of(codes->dtype), static_cast<long long>(bad_zero.place() / columns),
               static_cast<long long>(bad_zero.place() % columns));
+}
+
+}  // namespace
+
+int64_t quantized_bytes(int64_t rows, int64_t columns, int32_t bits, int64_t group_size, int32_t has_offsets) {
+  const PackedMatrix w = {nullptr, rows, columns, bits, group_size, has_offsets != 0};
+  constexpr int64_t kMost = std::numeric_limits<int64_t>::max();
+  int64_t bytes;
+  return __builtin_mul_overflow(w.tiles(), w.tile_bytes(), &bytes) || bytes > kMost - kPackedHeader
+             ? kMost
+             : bytes + kPackedHeader;
+}
+
+tersor_status pack_quantized(tersor_context* context, const tersor_tensor* codes, const tersor_affine* affine,
+                             const tersor_tensor* packed) {
+  const tersor_status status = check_affine(context, affine, rows_of(codes), columns_of(codes));
+  return status == TERSOR_OK ? pack(context, codes, affine, header_of(CodeReader(codes), *affine), packed) : status;
+}
+
+tersor_status pack_codebook(tersor_context* context, const tersor_tensor* codes, const tersor_codebook* codebook,
+                            const tersor_tensor* packed) {
+  const tersor_affine affine = affine_of(*codebook);
+  tersor_status status = check_affine(context, &affine, rows_of(codes), columns_of(codes));
+  if (status == TERSOR_OK) status = check_codebook(context, *codebook);
+  return status == TERSOR_OK ? pack(context, codes, &affine, header_of(*codebook), packed) : status;
 }
 
 }  // namespace tersor::cpu

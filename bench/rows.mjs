@@ -35,6 +35,7 @@ export const ROWS = [
   ...gemmInt8Dynamic(),
   ...matMulNBits(),
   ...quantizedShares(),
+  ...codebook(),
   ...csr(),
   ...nm(),
   ...blocks(),
@@ -170,6 +171,30 @@ function quantizedShares() {
       measure: 'shareOfLimit',
       target: bits === 4 && m < 32 ? null : (targets[bits] ?? null),
     })),
+  );
+}
+
+/**
+ * Codes that are numbers of NF4's values, beside even steps of as many bits.
+ *
+ * @returns {Row[]}
+ */
+function codebook() {
+  const { n, k } = SQUARE_4096;
+  return [8, 32].flatMap((input) =>
+    [1, 16, 128].flatMap((m) =>
+      [
+        { kernel: 'gemm nf4 g64', family: 'gemm_codebook', zero: '' },
+        { kernel: 'gemm 4-bit g64', family: 'gemm_quantized', zero: ',zero=0' },
+      ].map(({ kernel, family, zero }) => ({
+        kernel: `${kernel}, ${input === 8 ? 'int8 inputs' : 'f32-accurate'}, share of limit`,
+        shape: shapeOf(m, n, k),
+        job: `${family}:m=${m},n=${n},k=${k},group=64,bits=4,input=${input}${zero}`,
+        quick: false,
+        measure: /** @type {const} */ ('shareOfLimit'),
+        target: null,
+      })),
+    ),
   );
 }
 

@@ -124,6 +124,8 @@ export interface MemoryUse {
 
 /** `tersor_affine`, in argument order: scales, zeroPoints, biases, codeMin, codeMax, groupSize. */
 type Affine = [scales: T, zeroPoints: Optional, biases: Optional, codeMin: number, codeMax: number, groupSize: number];
+/** `tersor_codebook`, in argument order. */
+type Codebook = [values: T, scales: T, groupSize: number];
 /** `tersor_csr`: row offsets, columns, values, columns of the weight (rows follow from the offsets). */
 type Csr = [rowOffsets: T, columns: T, values: T, cols: number];
 /** `tersor_packed_csr`, in argument order. */
@@ -249,6 +251,9 @@ export interface NativeOperations {
   fuseRows(codes: T, ...rest: [...Affine, bits: number, rows: T]): void;
   dequantize(codes: T, ...rest: [...Affine, ids: Optional, y: T]): void;
   packQuantized(codes: T, ...rest: [...Affine, packed: T]): void;
+  codebookEncode(x: T, ...rest: [...Codebook, codes: T]): void;
+  codebookDecode(codes: T, ...rest: [...Codebook, ids: Optional, y: T]): void;
+  packCodebook(codes: T, ...rest: [...Codebook, packed: T]): void;
   fakeQuantize(x: T, ...rest: [...Affine, y: T]): void;
   fakeQuantizeGradient(x: T, ...rest: [...Affine, dy: T, dx: T]): void;
   gptq(

@@ -5,6 +5,16 @@ import { filled } from '../tensor/tensor';
 import { record } from './tape';
 
 /**
+ * The same with codes of a codebook.
+ *
+ * @param rounded what x is rounded to: the values that its codes stand for; taken over
+ * @returns `rounded`; its gradient is the straight-through estimator, which passes all of dy: the codebook's scales cover every x
+ */
+export function straightThrough(x: Tensor, rounded: Tensor): Tensor {
+  return record(rounded, [x], (dy) => [dy]);
+}
+
+/**
  * Quantize and dequantize in one step, so that training sees the rounding that the packed weight will have.
  *
  * @param x f32 [rows, columns]

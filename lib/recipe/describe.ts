@@ -62,7 +62,12 @@ function describeQuantize({
   const inputs = activations ? `, inputs to ${plural(activations.bits, 'bit')} (${activations.observer})` : '';
   const how = retrain ? `; retrain with the rounding for ${describeRetrain(retrain)}` : ', after training';
   const rounding = method === 'gptq' ? ' by GPTQ' : '';
-  return `Quantize ${weights.join(', ')}${rounding} to ${plural(bits, 'bit')}, ${scheme}, one scale per ${scope}${inputs}${how}`;
+  return `Quantize ${weights.join(', ')}${rounding} to ${plural(bits, 'bit')}, ${codesOf(scheme)}, one scale per ${scope}${inputs}${how}`;
+}
+
+function codesOf(scheme: QuantizeStep['scheme']): string {
+  if (scheme === 'nf4') return 'the values of NF4';
+  return scheme === 'kmeans' ? 'values learned by k-means' : scheme;
 }
 
 function describeFactorize({ weights, method, rank, energy, retrain }: FactorizeStep): string {

@@ -94,8 +94,9 @@ function outline(step: Step) {
     };
   }
   if ('quantize' in step) {
-    const { weights: patterns, method, bits, retrain } = step.quantize;
-    const label = method === 'gptq' ? `int${bits} gptq` : `int${bits}`;
+    const { weights: patterns, method, bits, scheme, retrain } = step.quantize;
+    const codes = scheme === 'nf4' ? 'nf4' : scheme === 'kmeans' ? `kmeans ${2 ** bits}` : `int${bits}`;
+    const label = method === 'gptq' ? `${codes} gptq` : codes;
     const needsData = retrain !== undefined || calibrates(step.quantize) || method === 'gptq';
     return { label, patterns, retrain, needsData };
   }

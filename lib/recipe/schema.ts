@@ -183,8 +183,12 @@ const quantizeSchema = withRules(
     method: z.enum(['nearest', 'gptq']).default('nearest'),
     /** Bits of a code: 1, 2, 3, 4 or 8. */
     bits: z.literal([1, 2, 3, 4, 8]),
-    /** 'symmetric' (default): scale·code with codes around 0; 'asymmetric': scale·(code − zero point) over [minimum, maximum]. */
-    scheme: z.enum(['symmetric', 'asymmetric']).default('symmetric'),
+    /**
+     * 'symmetric' (default): scale·code with codes around 0; 'asymmetric': scale·(code − zero point) over [minimum, maximum]; 'nf4': codes
+     * of 4 bits are numbers of fixed values, dense around 0 (Dettmers et al., arXiv 2305.14314); 'kmeans': codes of 2 to 4 bits are numbers
+     * of values learned from the weight (Han et al., arXiv 1510.00149).
+     */
+    scheme: z.enum(['symmetric', 'asymmetric', 'nf4', 'kmeans']).default('symmetric'),
     /** What shares one scale: the whole 'tensor', an output 'channel' (default), a 'group' of neighbours in a row, or a 'row' of a table. */
     granularity: z.enum(['tensor', 'channel', 'group', 'row']).default('channel'),
     /** Elements that share a scale; with granularity 'group', and only then. */
@@ -210,6 +214,22 @@ const quantizeSchema = withRules(
         method === 'gptq' &&
         retrain !== undefined &&
         'expected no retrain beside method gptq (training rounds to nearest; add a step that retrains), got it',
+    },
+    {
+      keys: ['scheme', 'bits'],
+      broken: ({ scheme, bits }) => {
+        if (scheme === 'nf4' && bits !== 4) return `expected bits: 4 beside scheme nf4, got ${bits}`;
+        return (
+          scheme === 'kmeans' && (bits < 2 || bits > 4) && `expected bits: 2, 3 or 4 beside scheme kmeans, got ${bits}`
+        );
+      },
+    },
+    {
+      keys: ['method', 'scheme'],
+      broken: ({ method, scheme }) =>
+        method === 'gptq' &&
+        (scheme === 'nf4' || scheme === 'kmeans') &&
+        `expected scheme: symmetric or asymmetric beside method gptq, got ${scheme}`,
     },
     {
       keys: ['method', 'activations'],

@@ -21,13 +21,17 @@ const input = z.union([
 export const schemeSchema = z
   .strictObject({
     bits: z.literal([1, 2, 3, 4, 8]),
-    scheme: z.enum(['symmetric', 'asymmetric']),
+    scheme: z.enum(['symmetric', 'asymmetric', 'nf4', 'kmeans']),
     granularity: z.enum(['tensor', 'channel', 'group', 'row']),
     groupSize: z.number().int().positive().optional(),
   })
   .refine(
     ({ granularity, groupSize }) => (granularity === 'group') === (groupSize !== undefined),
     'groupSize goes with granularity group, and only with it',
+  )
+  .refine(
+    ({ scheme, bits }) => (scheme !== 'nf4' || bits === 4) && (scheme !== 'kmeans' || (bits > 1 && bits < 8)),
+    'nf4 takes 4 bits, kmeans 2 to 4',
   );
 
 const quantized = z.strictObject({

@@ -28,7 +28,7 @@ export function staticInput(input: InputQuantization | null | undefined): Static
  * How far products in f32 with a quantized weight may round their input, with scales found at every call: one for a row and 128 to 256
  * columns (those of a group of 128 columns or more, 256 of longer groups, as many smaller groups as fit into 256). Of a typical product the
  * result changes by 0.7 % (int8) or 0.003 % (int16) of its norm. Devices without an int8 unit, and weights in groups that no kernel reads,
- * round less. NaN and infinity give what they give in f32.
+ * round less; int8 also rounds the values of a codebook, by half a step of 127 in the largest. NaN and infinity give what they give in f32.
  */
 export type InputPrecision = 'int8' | 'int16';
 

@@ -27,14 +27,21 @@ export function readsCodes(columns: number, groupSize: number): boolean {
  *
  * @param rounding of inputs; null for products as accurate as those in f32
  * @param codes i8, u8 or u1..u4 [rows, columns]; stay the caller's, as the affine does
+ * @param codebook the values that codes are numbers of; null: codes are affine
  * @throws ERR_TERSOR_OUT_OF_RANGE for a zero point that is no code; ERR_TERSOR_INVALID_ARGUMENT for a scale that is not finite and > 0
  */
-export function packedProduct(codes: Tensor, affine: Affine, rounding: Rounding | null): Product {
+export function packedProduct(
+  codes: Tensor,
+  affine: Affine,
+  codebook: Tensor | null,
+  rounding: Rounding | null,
+): Product {
   const precision = rounding === null ? InputPrecision.f32 : PRECISIONS[rounding];
   const [rows, columns] = codes.shape as readonly [number, number];
   const layout = [rows, columns, bitsOf(codes.dtype), affine.groupSize, affine.biases !== null] as const;
   const packed = empty([native.quantizedBytes(...layout, codes.device)], 'u8', codes.device);
-  native.packQuantized(codes.handle, ...affineArguments(affine), packed.handle);
+  if (codebook === null) native.packQuantized(codes.handle, ...affineArguments(affine), packed.handle);
+  else native.packCodebook(codes.handle, codebook.handle, affine.scales.handle, affine.groupSize, packed.handle);
   keep(packed);
   return {
     multiply(x, options) {

@@ -4,16 +4,19 @@ import { native } from '../native';
 import { type Affine, affineArguments, empty, full, keep, type Tensor, tensor, tidy } from '../tensor';
 import { bagOfGathered, type FusedRows, fuseRows } from './bag';
 import { type BlobReader, corrupt, readArray, readScales, readTensor, toBlob } from './blob';
+import { codebookFor, decode, encode, NF4 } from './codebook';
 import type { QuantizedDescriptor } from './descriptor';
 import { describeInput, type InputPrecision, type InputQuantization, type StaticInput, staticInput } from './input';
 import { denseIntegerProduct, integersOf, type Product } from './integer';
 import { packedProduct, readsCodes } from './packed';
 import {
+  affineFor,
   assertIntegerProduct,
   assertScheme,
   codeRange,
   describeScheme,
   groupSizeOf,
+  hasCodebook,
   parameterShape,
   type QuantizationScheme,
   roundMatrix,
@@ -29,6 +32,8 @@ export interface QuantizedParts {
   /** i8, u8 or u1..u4 [rows, columns], see `codeRange`. */
   readonly codes: Tensor;
   readonly affine: Affine;
+  /** f32 [2^bits], ascending: the values that codes are numbers of, times a scale; with the schemes that have one, and only with them. */
+  readonly codebook?: Tensor | null;
   /**
    * Quantization of the input to uint8: the product then runs in the integer kernels. With fixed parameters, `matmul` takes codes too: u8,
    * or i8 that are 128 less.
@@ -38,7 +43,7 @@ export interface QuantizedParts {
   readonly inputPrecision?: InputPrecision | null;
 }
 
-/** Integer codes with scales and zero points, 1 to 8 bits. */
+/** Integer codes with scales and zero points, 1 to 8 bits, or codes of a codebook with scales, 2 to 4 bits. */
 export class Quantized implements Weight {
   readonly kind = 'quantized';
   readonly parts: QuantizedParts;
@@ -86,21 +91,18 @@ export class Quantized implements Weight {
   }
 
   gather(ids: Tensor): Tensor {
-    const y = empty([ids.size, this.shape[1]]);
-    native.dequantize(this.parts.codes.handle, ...affineArguments(this.parts.affine), ids.handle, y.handle);
-    return y;
+    return this.decoded(ids);
   }
 
   bag(bags: Bags): Tensor {
-    if (this.parts.scheme.granularity === 'group') return tidy(() => bagOfGathered(this, bags));
+    const { scheme } = this.parts;
+    if (scheme.granularity === 'group' || hasCodebook(scheme)) return tidy(() => bagOfGathered(this, bags));
     this.fused ??= fuseRows(this.parts.codes, this.parts.affine);
     return this.fused.bag(bags);
   }
 
   dense(): Tensor {
-    const y = empty(this.shape);
-    native.dequantize(this.parts.codes.handle, ...affineArguments(this.parts.affine), null, y.handle);
-    return y;
+    return this.decoded(null);
   }
 
   bytes(): number {
@@ -120,17 +122,23 @@ export class Quantized implements Weight {
   }
 
   trainable(): TrainableMatrix {
-    const { scheme, input, inputPrecision } = this.parts;
-    const latent = this.dense();
-    return new TrainableMatrix({ latent, scheme, input: input ?? null, inputPrecision: inputPrecision ?? null });
+    const { scheme, codebook, input, inputPrecision } = this.parts;
+    return new TrainableMatrix({
+      latent: this.dense(),
+      scheme,
+      codebook: codebook?.clone() ?? null,
+      input: input ?? null,
+      inputPrecision: inputPrecision ?? null,
+    });
   }
 
   store(): StoredWeight {
-    const { scheme, codes, affine, input, inputPrecision } = this.parts;
+    const { scheme, codes, affine, codebook, input, inputPrecision } = this.parts;
     const tensors = new Map([
       ['codes', toBlob(codes)],
       ['scales', toBlob(affine.scales)],
     ]);
+    if (codebook && scheme.scheme === 'kmeans') tensors.set('codebook', toBlob(codebook));
     if (affine.biases !== null && scheme.bits > 1) tensors.set('biases', toBlob(affine.biases));
     if (affine.zeroPoints !== null && codeRange(scheme).zeroPoint === null) {
       const data = Uint8Array.from(affine.zeroPoints.toArray() as Int32Array);
@@ -163,7 +171,15 @@ export class Quantized implements Weight {
       groupSize: groupSizeOf(scheme, shape[1]),
     };
     const codes = readTensor(reader, 'codes', dtype, shape);
-    return new Quantized({ scheme, codes, affine, input: input ?? null, inputPrecision: inputPrecision ?? null });
+    const codebook = restoreCodebook(reader, scheme);
+    return new Quantized({
+      scheme,
+      codes,
+      affine,
+      codebook,
+      input: input ?? null,
+      inputPrecision: inputPrecision ?? null,
+    });
   }
 
   /**
@@ -178,23 +194,38 @@ export class Quantized implements Weight {
    * console.log(fast.representation) // int4 in groups of 128, inputs rounded to int8
    */
   withInputPrecision(inputPrecision: InputPrecision | null): Quantized {
-    const { codes, affine } = this.parts;
+    const { codes, affine, codebook } = this.parts;
     return tidy(() => {
       const copies = {
         scales: affine.scales.clone(),
         zeroPoints: affine.zeroPoints?.clone() ?? null,
         biases: affine.biases?.clone() ?? null,
       };
-      return new Quantized({ ...this.parts, codes: codes.clone(), affine: { ...affine, ...copies }, inputPrecision });
+      return new Quantized({
+        ...this.parts,
+        codes: codes.clone(),
+        affine: { ...affine, ...copies },
+        codebook: codebook?.clone() ?? null,
+        inputPrecision,
+      });
     });
   }
 
   /** Null when the codes have to be dequantized for a product. */
   private codesProduct(): Product | null {
-    const { codes, affine } = this.parts;
+    const { codes, affine, codebook, inputPrecision } = this.parts;
     if (!readsCodes(this.shape[1], affine.groupSize)) return null;
-    this.packed ??= packedProduct(codes, affine, this.parts.inputPrecision ?? null);
+    this.packed ??= packedProduct(codes, affine, codebook ?? null, inputPrecision ?? null);
     return this.packed;
+  }
+
+  /** Rows `ids`, or all. */
+  private decoded(ids: Tensor | null): Tensor {
+    const { codes, affine, codebook } = this.parts;
+    if (codebook) return decode(codes, affine, codebook, ids);
+    const y = empty([ids === null ? this.shape[0] : ids.size, this.shape[1]]);
+    native.dequantize(codes.handle, ...affineArguments(affine), ids?.handle ?? null, y.handle);
+    return y;
   }
 }
 
@@ -204,6 +235,8 @@ export class Quantized implements Weight {
  * @param w f32 [rows, columns], at least one column; stays the caller's
  * @param input quantization of the inputs that the product is to run on, in integers
  * @param range what the scales cover. Default 'min-max'
+ * @param codebook f32 [2^bits], ascending: values to take with a scheme that has a codebook; stays the caller's. Default: those that the
+ *   scheme chooses
  * @throws ERR_TERSOR_NOT_FINITE when w holds NaN or infinity; ERR_TERSOR_OUT_OF_RANGE for values beyond 2^126;
  *   ERR_TERSOR_INVALID_ARGUMENT, ERR_TERSOR_SHAPE; ERR_TERSOR_UNSUPPORTED for inputs beside a scheme that the integer kernels do not take
  * @example
@@ -216,9 +249,15 @@ export function quantizeMatrix(
   scheme: QuantizationScheme,
   input: InputQuantization | null = null,
   range: WeightRange = 'min-max',
+  codebook: Tensor | null = null,
 ): Quantized {
   assertScheme(scheme, w.shape);
-  return tidy(() => new Quantized({ scheme, ...roundMatrix(w, scheme, range), input }));
+  return tidy(() => {
+    if (!hasCodebook(scheme)) return new Quantized({ scheme, ...roundMatrix(w, scheme, range), input });
+    const affine = affineFor(w, scheme);
+    const values = codebook?.clone() ?? (codebookFor(w, scheme, affine) as Tensor);
+    return new Quantized({ scheme, codes: encode(w, scheme, affine, values), affine, codebook: values, input });
+  });
 }
 
 function integerProduct({ scheme, codes, affine }: QuantizedParts, input: InputQuantization): Product {
@@ -231,8 +270,17 @@ function integerProduct({ scheme, codes, affine }: QuantizedParts, input: InputQ
   }
 }
 
-function tensorsOf({ codes, affine }: QuantizedParts): Tensor[] {
-  return [codes, affine.scales, affine.zeroPoints, affine.biases].filter((t) => t !== null);
+function tensorsOf({ codes, affine, codebook = null }: QuantizedParts): Tensor[] {
+  return [codes, affine.scales, affine.zeroPoints, affine.biases, codebook].filter((t) => t !== null);
+}
+
+function restoreCodebook(reader: BlobReader, scheme: QuantizationScheme): Tensor | null {
+  if (scheme.scheme === 'nf4') return tensor(Float32Array.from(NF4));
+  if (scheme.scheme !== 'kmeans') return null;
+  const values = readArray(reader, 'codebook', 'F32', [2 ** scheme.bits]);
+  const at = values.findIndex((value, i) => i > 0 && value < (values[i - 1] as number));
+  if (at >= 0) throw corrupt(reader, 'codebook', 'values that ascend', `${values[at]} as element ${at}`);
+  return tensor(values);
 }
 
 function restoreZeroPoints(
@@ -242,7 +290,7 @@ function restoreZeroPoints(
 ): Tensor | null {
   const { zeroPoint, max } = codeRange(scheme);
   if (zeroPoint !== null) return zeroPoint === 0 ? null : full(shape, zeroPoint, 'i32');
-  if (scheme.granularity === 'row' || scheme.bits === 1) return null;
+  if (scheme.granularity === 'row' || scheme.bits === 1 || hasCodebook(scheme)) return null;
   const stored = readArray(reader, 'zero_points', 'U8', shape);
   const at = stored.findIndex((code) => code > max);
   if (at >= 0) throw corrupt(reader, 'zero_points', `codes from 0 to ${max}`, `${stored[at]} as element ${at}`);
@@ -261,6 +309,6 @@ function restoreBiases(
       scales.map((scale) => -scale / 2),
       shape,
     );
-  if (scheme.granularity !== 'row' || scheme.scheme === 'symmetric') return null;
+  if (scheme.granularity !== 'row' || scheme.scheme !== 'asymmetric') return null;
   return readTensor(reader, 'biases', 'f32', shape);
 }

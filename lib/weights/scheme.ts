@@ -9,8 +9,12 @@ import { assertMatrix } from './weight';
 export interface QuantizationScheme {
   /** Bits per code: 1 to 4, or 8. One bit is sign(w) times mean |w| (XNOR-Net, Rastegari et al. 2016). */
   readonly bits: 1 | 2 | 3 | 4 | 8;
-  /** Symmetric codes have a fixed zero; asymmetric ones cover [min, max]. One bit is always symmetric. */
-  readonly scheme: 'symmetric' | 'asymmetric';
+  /**
+   * Symmetric codes have a fixed zero; asymmetric ones cover [min, max]. One bit is always symmetric. The others are numbers of a codebook's
+   * values times the group's largest magnitude: 'nf4' (4 bits) of the NormalFloat's sixteen, 'kmeans' (2 to 4 bits) of values learned from
+   * the weight.
+   */
+  readonly scheme: 'symmetric' | 'asymmetric' | 'nf4' | 'kmeans';
   /**
    * What shares a scale: the tensor, an output channel, `groupSize` consecutive inputs of a channel, or a row of an embedding
    * table. A row's asymmetric codes start at its minimum, kept as a float bias (FBGEMM's row-wise layout), not at a rounded zero point.
@@ -22,7 +26,7 @@ export interface QuantizationScheme {
 
 /**
  * Which range of a weight the codes cover. 'min-max': all of it. 'mse': the share of it with the least sum of squared errors, which gives
- * up outliers for finer steps; a sign and a row with a float offset keep their own rule.
+ * up outliers for finer steps; a sign, a row with a float offset and a codebook keep their own rule.
  */
 export type WeightRange = 'min-max' | 'mse';
 
@@ -33,6 +37,11 @@ export interface CodeRange {
   readonly max: number;
   /** Zero point shared by every group, when the scheme fixes it. */
   readonly zeroPoint: number | null;
+}
+
+/** Whether codes are numbers of a codebook's values. */
+export function hasCodebook({ scheme }: QuantizationScheme): boolean {
+  return scheme === 'nf4' || scheme === 'kmeans';
 }
 
 /**
@@ -70,7 +79,7 @@ export function assertIntegerScheme(
   user: string,
 ): asserts scheme is QuantizationScheme {
   if (scheme?.scheme === 'symmetric' && scheme.bits > 1 && scheme.granularity !== 'group') return;
-  const got = scheme === null ? 'f32' : `${scheme.scheme} ${describeScheme(scheme)}`;
+  const got = scheme === null ? 'f32' : `${hasCodebook(scheme) ? '' : `${scheme.scheme} `}${describeScheme(scheme)}`;
   throw new TersorError(
     'ERR_TERSOR_UNSUPPORTED',
     `expected symmetric codes of 2 bits or more, one scale per tensor, channel or row, for ${user}, got ${got}`,
@@ -99,8 +108,9 @@ export function assertIntegerProduct(
 }
 
 /** Short text for tables: "int4 in groups of 32". */
-export function describeScheme({ bits, granularity, groupSize }: QuantizationScheme): string {
-  return `int${bits} ${granularity === 'group' ? `in groups of ${groupSize}` : `per ${granularity}`}`;
+export function describeScheme({ bits, scheme, granularity, groupSize }: QuantizationScheme): string {
+  const codes = scheme === 'nf4' ? 'nf4' : scheme === 'kmeans' ? `codebook of ${2 ** bits}` : `int${bits}`;
+  return `${codes} ${granularity === 'group' ? `in groups of ${groupSize}` : `per ${granularity}`}`;
 }
 
 /** Shape [rows or 1, groups] of a scheme's parameters. */
@@ -136,6 +146,7 @@ export function roundMatrix(
  *
  * @param w f32 [rows, columns]
  * @param range see {@link WeightRange}
+ * @returns of a scheme with a codebook, the scales alone
  * @throws ERR_TERSOR_NOT_FINITE when w holds NaN or infinity; ERR_TERSOR_OUT_OF_RANGE for values so large that the outermost code would
  *   stand for infinity
  */
@@ -145,7 +156,11 @@ export function affineFor(w: Tensor, scheme: QuantizationScheme, range: WeightRa
   const shape = parameterShape(scheme, rows, columns);
   const codes = codeRange(scheme);
   const levels = codes.max - codes.min;
-  const clipped = range === 'mse' && scheme.bits > 1 && (codes.zeroPoint !== null || scheme.granularity !== 'row');
+  const clipped =
+    range === 'mse' &&
+    scheme.bits > 1 &&
+    !hasCodebook(scheme) &&
+    (codes.zeroPoint !== null || scheme.granularity !== 'row');
   const { min: minimum, max: maximum } = observeRange(w, shape, (low, high) => {
     if (clipped) native.clipRange(w.handle, groupSize, levels, codes.zeroPoint !== null, low.handle, high.handle);
     else native.minMax(w.handle, groupSize, low.handle, high.handle);
@@ -157,6 +172,10 @@ export function affineFor(w: Tensor, scheme: QuantizationScheme, range: WeightRa
     );
   const common = { codeMin: codes.min, codeMax: codes.max, groupSize };
   if (scheme.bits === 1) return { ...common, ...signAffine(w, groupSize, shape) };
+  if (hasCodebook(scheme)) {
+    const scales = parameters((low, high) => positive(Math.max(Math.abs(low), Math.abs(high))));
+    return { ...common, scales, zeroPoints: null, biases: null };
+  }
   if (codes.zeroPoint !== null) {
     const scales = parameters((low, high) => positive((2 * Math.max(Math.abs(low), Math.abs(high))) / levels));
     const zeroPoints = codes.zeroPoint === 0 ? null : full(shape, codes.zeroPoint, 'i32');

@@ -8,11 +8,13 @@ import {
   matmul,
   multiply,
 } from '../autograd';
+import { straightThrough } from '../autograd/fake-quantize';
 import { TersorError } from '../errors';
 import { Binary, native } from '../native';
-import { keep, type Tensor } from '../tensor';
+import { keep, type Tensor, tidy } from '../tensor';
 import { bagOfFactors } from './bag';
 import { BlockSparse, takesCodes } from './block-sparse';
+import { codebookFor, decode, encode } from './codebook';
 import { Dense } from './dense';
 import {
   DynamicRounding,
@@ -38,6 +40,8 @@ export interface TrainableMatrixParts {
   /** What the mask keeps to. */
   readonly pattern?: SparsityPattern | BlockPattern | null;
   readonly scheme?: QuantizationScheme | null;
+  /** Of a scheme that has one; default: the one that the scheme chooses for the matrix. */
+  readonly codebook?: Tensor | null;
   readonly input?: InputQuantization | null;
   /** Of the packed weight, when it is a quantized one; training sees inputs as they are. */
   readonly inputPrecision?: InputPrecision | null;
@@ -56,6 +60,8 @@ export class TrainableMatrix implements TrainableWeight {
   private mask: Tensor | null;
   private pattern: SparsityPattern | BlockPattern | null;
   private scheme: QuantizationScheme | null;
+  /** The values of codes, if those have any: chosen with the scheme, and fixed while the matrix is trained. */
+  private codebook: Tensor | null;
   private observer: InputRounding | null;
   private readonly inputPrecision: InputPrecision | null;
 
@@ -66,6 +72,7 @@ export class TrainableMatrix implements TrainableWeight {
     this.mask = mask === null ? null : keep(mask);
     this.pattern = pattern;
     this.scheme = scheme;
+    this.codebook = scheme === null ? null : keepOptional(parts.codebook ?? this.choose(scheme));
     this.observer = input === null ? null : inputRounding(input);
     this.inputPrecision = inputPrecision;
   }
@@ -88,7 +95,11 @@ export class TrainableMatrix implements TrainableWeight {
 
   dense(): Tensor {
     const masked = this.unrounded();
-    return this.scheme === null ? masked : fakeQuantize(masked, affineFor(masked, this.scheme));
+    const { scheme, codebook } = this;
+    if (scheme === null) return masked;
+    const affine = affineFor(masked, scheme);
+    if (codebook === null) return fakeQuantize(masked, affine);
+    return straightThrough(masked, decode(encode(masked, scheme, affine, codebook), affine, codebook, null));
   }
 
   unrounded(): Tensor {
@@ -132,7 +143,10 @@ export class TrainableMatrix implements TrainableWeight {
    */
   quantize(scheme: QuantizationScheme): void {
     this.assertPackable({ scheme });
+    const codebook = this.choose(scheme);
+    this.codebook?.dispose();
     this.scheme = scheme;
+    this.codebook = keepOptional(codebook);
   }
 
   /**
@@ -158,6 +172,7 @@ export class TrainableMatrix implements TrainableWeight {
   state(): ReadonlyMap<string, Tensor> {
     const state = new Map([['latent', this.latent]]);
     if (this.mask !== null) state.set('mask', this.mask);
+    if (this.codebook !== null) state.set('codebook', this.codebook);
     const range = this.observer?.range ?? null;
     if (range !== null) state.set('input_range', range);
     return state;
@@ -174,7 +189,7 @@ export class TrainableMatrix implements TrainableWeight {
       return this.packSparse(input);
     }
     if (this.scheme !== null) {
-      const packed = quantizeMatrix(this.latent, this.scheme, input);
+      const packed = quantizeMatrix(this.latent, this.scheme, input, 'min-max', this.codebook);
       if (input !== null || this.inputPrecision === null) return packed;
       const rounding = packed.withInputPrecision(this.inputPrecision);
       packed.dispose();
@@ -186,6 +201,7 @@ export class TrainableMatrix implements TrainableWeight {
   dispose(): void {
     this.latent.dispose();
     this.mask?.dispose();
+    this.codebook?.dispose();
     this.observer?.dispose();
   }
 
@@ -199,11 +215,19 @@ export class TrainableMatrix implements TrainableWeight {
     return Sparse.from(latent, scheme, input);
   }
 
+  private choose(scheme: QuantizationScheme): Tensor | null {
+    return tidy(() => codebookFor(this.latent, scheme, affineFor(this.latent, scheme)));
+  }
+
   /** Checks the state that a change would lead to. */
   private assertPackable(change: Partial<Compression>): void {
     const now = { masked: this.mask !== null, scheme: this.scheme, inputs: this.observer !== null };
     assertPackable(this.shape, { ...now, ...change });
   }
+}
+
+function keepOptional(x: Tensor | null): Tensor | null {
+  return x === null ? null : keep(x);
 }
 
 /** What a packed weight would have to be. */

@@ -71,5 +71,6 @@ std::span<const Operation> loss_operations();
 std::span<const Operation> compression_operations();
 std::span<const Operation> optimizer_operations();
 std::span<const Operation> search_operations();
+std::span<const Operation> codebook_operations();
 
 }  // namespace tersor::binding

@@ -125,6 +125,9 @@ const int8Blocks = () => [
 ];
 const affine = () => [f32([2, 1], 0.5, 0.25), i32([2, 1], 1, -1), null, -8, 7, 3];
 
+const u2 = (shape: number[]) => zeros(shape, 'u2');
+const codebook = () => [f32([4], -1, -0.25, 0.25, 1), f32([2, 1], 0.5, 0.25), 3];
+
 /** The states of two parameters. */
 const pair = () => [zeros([2, 3]), zeros([4])];
 
@@ -195,7 +198,7 @@ export const CASES: OperationCase[] = [
     args: () => [
       f32([2, 6], 1, 2, 3),
       InputPrecision.int8,
-      u8([64 + 2 * (192 + 256)], 1, 2, 3),
+      u8([128 + 2 * (192 + 256)], 1, 2, 3),
       33,
       6,
       4,
@@ -462,9 +465,16 @@ export const CASES: OperationCase[] = [
   { operation: 'quantize', args: () => [f32([2, 3], 1, -1, 0.3), ...affine(), zeros([2, 3], 'i8')], outputs: [7] },
   {
     operation: 'packQuantized',
-    args: () => [i8([2, 3], 5, -3), ...affine(), u8([64 + 192 + 512])],
+    args: () => [i8([2, 3], 5, -3), ...affine(), u8([128 + 192 + 512])],
     outputs: [7],
   },
+  { operation: 'codebookEncode', args: () => [f32([2, 3], 1, -1, 9), ...codebook(), u2([2, 3])], outputs: [4] },
+  {
+    operation: 'codebookDecode',
+    args: () => [u2([2, 3]), ...codebook(), i32([2], 1, 1), zeros([2, 3])],
+    outputs: [5],
+  },
+  { operation: 'packCodebook', args: () => [u2([2, 3]), ...codebook(), u8([128 + 192 + 128])], outputs: [4] },
   {
     operation: 'dequantize',
     args: () => [i8([2, 3], 5, -3), ...affine(), i32([2], 1, 1), zeros([2, 3])],

@@ -42,6 +42,15 @@ export const SCHEMES: readonly QuantizationScheme[] = BITS.flatMap((bits) =>
   ),
 );
 
+/** Every kind of codebook. */
+export const CODEBOOK_SCHEMES: readonly QuantizationScheme[] = [
+  { bits: 4, scheme: 'nf4', granularity: 'group', groupSize: 5 },
+  { bits: 4, scheme: 'nf4', granularity: 'row' },
+  { bits: 2, scheme: 'kmeans', granularity: 'tensor' },
+  { bits: 3, scheme: 'kmeans', granularity: 'channel' },
+  { bits: 4, scheme: 'kmeans', granularity: 'group', groupSize: 5 },
+];
+
 /** Whether a scheme may stand beside quantized inputs, and in a sparse weight: as the documentation says it. */
 export function isInteger({ bits, scheme, granularity }: QuantizationScheme): boolean {
   return scheme === 'symmetric' && bits > 1 && granularity !== 'group';
@@ -62,7 +71,7 @@ const RANK = 3;
 /** Every representation. */
 export const CASES: readonly WeightCase[] = [
   { name: 'dense', kind: 'dense', make: (w) => new Dense(w.clone()) },
-  ...SCHEMES.map((scheme) => quantized(scheme, null)),
+  ...[...SCHEMES, ...CODEBOOK_SCHEMES].map((scheme) => quantized(scheme, null)),
   ...INTEGER_SCHEMES.flatMap((scheme) => [quantized(scheme, INPUT), quantized(scheme, 'dynamic')]),
   sparse(null, null),
   ...INTEGER_SCHEMES.flatMap((scheme) => [sparse(scheme, null), sparse(scheme, INPUT), sparse(scheme, 'dynamic')]),

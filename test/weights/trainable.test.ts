@@ -13,7 +13,7 @@ import {
   TrainableMatrix,
 } from '../../lib/weights';
 import { expectClose, expectSameBits } from '../support/close';
-import { isInteger, SCHEMES, schemeName } from './cases';
+import { CODEBOOK_SCHEMES, isInteger, SCHEMES, schemeName } from './cases';
 
 const ROWS = 11;
 const COLUMNS = 17;
@@ -48,7 +48,7 @@ function withMatrix(check: (matrix: TrainableMatrix) => void): void {
 }
 
 describe('a matrix under training', () => {
-  for (const scheme of SCHEMES) {
+  for (const scheme of [...SCHEMES, ...CODEBOOK_SCHEMES]) {
     it(`is seen by training as it is packed, bit for bit: ${schemeName(scheme)}`, () => {
       withMatrix((matrix) => {
         matrix.quantize(scheme);

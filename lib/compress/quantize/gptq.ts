@@ -1,7 +1,16 @@
+import { TersorError } from '../../errors';
 import { CodeScales } from '../../native';
 import { type Affine, affineArguments, empty, full, keep, runAsync, type Tensor, tidy, zeros } from '../../tensor';
 import { type QuantizationScheme, Quantized, type WeightRange } from '../../weights';
-import { affineFor, assertScheme, codeRange, groupSizeOf, parameterShape } from '../../weights/scheme';
+import {
+  affineFor,
+  assertScheme,
+  codeRange,
+  describeScheme,
+  groupSizeOf,
+  hasCodebook,
+  parameterShape,
+} from '../../weights/scheme';
 
 /** Options of {@link gptq}. */
 export interface GptqOptions {
@@ -23,7 +32,7 @@ export interface GptqOptions {
  *
  * @param w f32 [rows, columns], at least one column; stays the caller's
  * @param moments f32 [columns, columns], XᵀX of the layer's inputs times any positive number: see `inputMoments`; stays the caller's
- * @throws ERR_TERSOR_NOT_FINITE; ERR_TERSOR_SHAPE; ERR_TERSOR_INVALID_ARGUMENT for moments that are none (a negative diagonal, far from
+ * @throws ERR_TERSOR_UNSUPPORTED for a scheme with a codebook; ERR_TERSOR_NOT_FINITE; ERR_TERSOR_SHAPE; ERR_TERSOR_INVALID_ARGUMENT for moments that are none (a negative diagonal, far from
  *   positive semi-definite); ERR_TERSOR_OUT_OF_RANGE for a negative damping; `signal.reason` when aborted
  * @example
  * const w = tersor.tensor([[0.9, 0.1], [0.4, 0.6]]), moments = tersor.tensor([[2, 1], [1, 2]])
@@ -38,6 +47,12 @@ export async function gptq(
 ): Promise<Quantized> {
   const { damping = 0.01, activationOrder = true, range = 'mse', signal } = options;
   assertScheme(scheme, w.shape);
+  if (hasCodebook(scheme)) {
+    throw new TersorError(
+      'ERR_TERSOR_UNSUPPORTED',
+      `expected symmetric or asymmetric codes for gptq, got ${describeScheme(scheme)}`,
+    );
+  }
   const found = scheme.bits > 1 && scheme.granularity === 'group' && range === 'min-max' && !activationOrder;
   const { affine, codes } = tidy(() => {
     const parameters = found ? roomForAffine(w, scheme) : affineFor(w, scheme, range);

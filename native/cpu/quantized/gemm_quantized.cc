@@ -34,7 +34,7 @@ static tersor_status gemm_codebook_float(tersor_context* context, const Quantize
                                          const FloatTiles& tiles) {
   const PackedMatrix& w = product.w;
   return for_chunks(context, w.tiles(), tile_grain(product, product.m), [&](int64_t begin, int64_t end) {
-    alignas(64) float sums[kCodebookRows * kTileColumns];
+    alignas(64) float sums[kPassRows * kTileColumns];
     for (int64_t tile = begin; tile < end; ++tile) {
       std::fill(sums, sums + product.m * kTileColumns, 0.0f);
       w.for_blocks([&](int64_t, int64_t k, int64_t depth, int64_t offset) {
@@ -47,7 +47,7 @@ static tersor_status gemm_codebook_float(tersor_context* context, const Quantize
 }
 
 tersor_status gemm_quantized_float(tersor_context* context, const QuantizedProduct& product, const FloatTiles& tiles) {
-  if (product.w.has_codebook() && product.m <= kCodebookRows && tiles.multiply_codebook != nullptr) {
+  if (product.w.has_codebook() && product.m <= tiles.codebook_rows) {
     return gemm_codebook_float(context, product, tiles);
   }
   constexpr int64_t kPanelDepth = 128;  // a panel of 16 KB; longer blocks have one of their own

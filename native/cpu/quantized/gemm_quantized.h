@@ -47,8 +47,6 @@ int64_t tile_grain(const QuantizedProduct& product, int64_t rows);
 // Writes the epilogue of sums [rows][32] into the columns of tile `tile` that there are, from row `row` of y on.
 void write_tile(const QuantizedProduct& product, int64_t tile, int64_t row, int64_t rows, const float* sums);
 
-inline constexpr int64_t kCodebookRows = 4;
-
 // What a vector ISA brings to the kernels in f32.
 struct FloatTiles {
   // panel[k][32] = the weights of a block.
@@ -57,7 +55,8 @@ struct FloatTiles {
   void (*expand_codebook)(int bits, const uint8_t* block, const float* values, int64_t depth, float* panel);
   // sums[i][j] += sum_k x[i * x_stride + k] * panel[k][j], j < 32.
   void (*multiply)(int64_t depth, const float* x, int64_t x_stride, int64_t rows, const float* panel, float* sums);
-  // The two at once for at most kCodebookRows rows, which do not repay a panel; null: always a panel.
+  // The two at once for at most codebook_rows rows, which do not repay a panel.
+  int64_t codebook_rows;
   void (*multiply_codebook)(int bits, const uint8_t* block, const float* values, int64_t depth, const float* x,
                             int64_t x_stride, int64_t rows, float* sums);
 };

@@ -7,12 +7,13 @@ namespace {
 
 struct Avx2 {
   using Register = __m256;
-  static constexpr int kWidth = 8, kRows = 6;
+  static constexpr int kWidth = 8, kRows = 6, kCodebookRows = 1, kCodebookSums = 4;
 
   static Register load(const float* p) { return _mm256_loadu_ps(p); }
   static void store(float* p, Register v) { _mm256_storeu_ps(p, v); }
   static Register broadcast(const float* p) { return _mm256_broadcast_ss(p); }
   static Register multiply_add(Register a, Register b, Register c) { return _mm256_fmadd_ps(a, b, c); }
+  static Register zero() { return _mm256_setzero_ps(); }
   static Register add(Register a, Register b) { return _mm256_add_ps(a, b); }
   static Register multiply(Register a, Register b) { return _mm256_mul_ps(a, b); }
 
@@ -35,8 +36,9 @@ struct Avx2 {
 }  // namespace
 
 tersor_status gemm_quantized_avx2(tersor_context* context, const QuantizedProduct& product) {
-  return gemm_quantized_float(
-      context, product, {expand_block, expand_codebook<Avx2>, FloatProducts<Avx2>::multiply, multiply_codebook<Avx2>});
+  return gemm_quantized_float(context, product,
+                              {expand_block, expand_codebook<Avx2>, FloatProducts<Avx2>::multiply, Avx2::kCodebookRows,
+                               multiply_codebook<Avx2>});
 }
 
 }  // namespace tersor::cpu

@@ -7,12 +7,13 @@ namespace {
 
 struct Avx512 {
   using Register = __m512;
-  static constexpr int kWidth = 16, kRows = 8;
+  static constexpr int kWidth = 16, kRows = 8, kCodebookRows = 4, kCodebookSums = 8;
 
   static Register load(const float* p) { return _mm512_loadu_ps(p); }
   static void store(float* p, Register v) { _mm512_storeu_ps(p, v); }
   static Register broadcast(const float* p) { return _mm512_set1_ps(*p); }
   static Register multiply_add(Register a, Register b, Register c) { return _mm512_fmadd_ps(a, b, c); }
+  static Register zero() { return _mm512_setzero_ps(); }
   static Register add(Register a, Register b) { return _mm512_add_ps(a, b); }
   static Register multiply(Register a, Register b) { return _mm512_mul_ps(a, b); }
 
@@ -29,9 +30,9 @@ struct Avx512 {
 }  // namespace
 
 tersor_status gemm_quantized_avx512(tersor_context* context, const QuantizedProduct& product) {
-  return gemm_quantized_float(
-      context, product,
-      {expand_block, expand_codebook<Avx512>, FloatProducts<Avx512>::multiply, multiply_codebook<Avx512>});
+  return gemm_quantized_float(context, product,
+                              {expand_block, expand_codebook<Avx512>, FloatProducts<Avx512>::multiply,
+                               Avx512::kCodebookRows, multiply_codebook<Avx512>});
 }
 
 }  // namespace tersor::cpu

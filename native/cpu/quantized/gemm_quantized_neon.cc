@@ -62,7 +62,7 @@ void multiply(int64_t depth, const float* x, int64_t x_stride, int64_t rows, con
 }  // namespace
 
 tersor_status gemm_quantized_neon(tersor_context* context, const QuantizedProduct& product) {
-  return gemm_quantized_float(context, product, {expand_block, multiply});
+  return gemm_quantized_float(context, product, {expand_block, expand_codebook<OneColumn>, multiply, 0, nullptr});
 }
 
 }  // namespace tersor::cpu

@@ -1,12 +1,14 @@
 // f32 weights out of packed codes and their products with x, written once for every vector ISA. Anonymous, so that each
 // file that includes it has its own code for its own ISA.
 //
-// Vector brings: Register, kWidth, kRows, load, store, broadcast(p), multiply_add(a, b, c); and for codebooks multiply,
-// Lanes (kWidth of 32 bits), load_lanes, shift_right, masked, either(a, b), Table, table(p), look_up(table, lanes),
-// which looks at the low four bits of a lane alone.
+// Vector brings: Register, kWidth, kRows, kCodebookRows, kCodebookSums (registers), load, store, broadcast(p),
+// multiply_add(a, b, c); and for codebooks multiply, Lanes (kWidth of 32 bits), load_lanes, shift_right, masked,
+// either(a, b), Table, table(p), look_up(table, lanes), which looks at the low four bits of a lane alone.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
+#include <cstring>
 
 #include "cpu/quantized/gemm_quantized.h"
 
@@ -72,40 +74,46 @@ void expand_bits(const uint8_t* block, const float* offsets, int64_t depth, floa
   }
 }
 
-// Codes of column k + b, kWidth of them from `column` of the tile on, with bits of their neighbours above the lowest
-// four: `values` repeat until there are kCodebookSize of them, so that bits above a code change nothing.
-template <typename Vector, int kBits>
-auto codes_at(const uint8_t* codes, int64_t column, int64_t k, int b) {
-  const auto half = static_cast<int>(column / 16);
-  const auto lanes = [&](int64_t line) {
-    return Vector::load_lanes(reinterpret_cast<const uint32_t*>(codes + line + column % 16 * 4));
+// Codes of the b-th k of step `step` of 16 k, whose lines begin at `lines`, for the kWidth columns from kColumn of the
+// tile on. Above the lowest four bits are those of neighbours: `values` repeat until there are kCodebookSize of them,
+// so that bits above a code change nothing.
+template <typename Vector, int kBits, int kColumn>
+[[gnu::always_inline]] inline auto codes_at(const uint8_t* lines, int step, int b) {
+  constexpr int kHalf = kColumn / 16;
+  const uint8_t* own = lines + kColumn % 16 * 4;
+  const auto lanes = [own](int64_t line) __attribute__((always_inline)) {
+    return Vector::load_lanes(reinterpret_cast<const uint32_t*>(own + line));
   };
-  if (kBits == 3 && k / 4 % 4 == kSplitStep) {
-    const auto low = lanes(k / 16 * 192 + half * 64), high = lanes(k / 16 * 192 + 128);
-    return Vector::either(Vector::masked(Vector::shift_right(low, 8 * b + kSplitLow), 3),
-                          Vector::masked(Vector::shift_right(high, 8 * b + split_high(half) - 2), 4));
+  if (kBits == 3 && step == kSplitStep) {
+    return Vector::either(Vector::masked(Vector::shift_right(lanes(kHalf * 64), 8 * b + kSplitLow), 3),
+                          Vector::masked(Vector::shift_right(lanes(128), 8 * b + split_high(kHalf) - 2), 4));
   }
-  const auto [line, shift] = code_place(kBits, k / 4, half);
+  const auto [line, shift] = code_place(kBits, step, kHalf);
   return Vector::shift_right(lanes(line), 8 * b + shift);
 }
 
-// The same arithmetic as `codebook_decode`.
-template <typename Vector, int kBits>
+// The same arithmetic as `codebook_decode`; the panel has room for whole steps of 16 k.
+template <typename Vector, int kBits, int kColumn = 0>
 void expand_codebook_bits(const uint8_t* block, const float* values, int64_t depth, float* __restrict panel) {
   const auto table = Vector::table(values);
-  for (int64_t column = 0; column < kTileColumns; column += Vector::kWidth) {
-    const auto scale = Vector::load(reinterpret_cast<const float*>(block) + column);
-    for (int64_t k = 0; k < depth; k += 4) {
+  const auto scale = Vector::load(reinterpret_cast<const float*>(block) + kColumn);
+  const uint8_t* lines = block + kBlockHeader;
+  float* to = panel + kColumn;
+  for (int64_t k = 0; k < depth; k += 16, lines += 64 * kBits) {
 #pragma GCC unroll 4
-      for (int b = 0; b < 4; ++b) {
-        const auto value = Vector::look_up(table, codes_at<Vector, kBits>(block + kBlockHeader, column, k, b));
-        Vector::store(panel + (k + b) * kTileColumns + column, Vector::multiply(scale, value));
+    for (int step = 0; step < 4; ++step) {
+#pragma GCC unroll 4
+      for (int b = 0; b < 4; ++b, to += kTileColumns) {
+        const auto value = Vector::look_up(table, codes_at<Vector, kBits, kColumn>(lines, step, b));
+        Vector::store(to, Vector::multiply(scale, value));
       }
     }
   }
+  if constexpr (kColumn + Vector::kWidth < kTileColumns) {
+    expand_codebook_bits<Vector, kBits, kColumn + Vector::kWidth>(block, values, depth, panel);
+  }
 }
 
-// Writes up to three rows past `depth`, as expand_block does.
 template <typename Vector>
 void expand_codebook(int bits, const uint8_t* block, const float* values, int64_t depth, float* panel) {
   switch (bits) {
@@ -118,70 +126,89 @@ void expand_codebook(int bits, const uint8_t* block, const float* values, int64_
   }
 }
 
+// A column at a time, for where no instruction looks up 32-bit numbers.
+struct OneColumn {
+  static constexpr int kWidth = 1;
+  static float load(const float* p) { return *p; }
+  static void store(float* p, float v) { *p = v; }
+  static float multiply(float a, float b) { return a * b; }
+  static uint32_t load_lanes(const uint32_t* p) { return *p; }
+  static uint32_t shift_right(uint32_t v, int bits) { return v >> bits; }
+  static uint32_t masked(uint32_t v, uint32_t mask) { return v & mask; }
+  static uint32_t either(uint32_t a, uint32_t b) { return a | b; }
+  static const float* table(const float* values) { return values; }
+  static float look_up(const float* table, uint32_t lanes) { return table[lanes % kCodebookSize]; }
+};
+
 // sums[i][j] += scale[j] * sum_k x[i * x_stride + k] * value[k][j]: values are multiplied as they are looked up.
-template <typename Vector, int kBits, int kRows>
+template <typename Vector, int kBits, int kRows, int kColumn = 0>
 void multiply_codebook_rows(const uint8_t* block, const float* values, int64_t depth, const float* x, int64_t x_stride,
                             float* sums) {
-  constexpr int kSets = kRows == 1 ? 4 : 2;  // of sums, to keep the multipliers' latency covered
+  constexpr int kSets =
+      std::max(1, Vector::kCodebookSums / (2 * kRows));  // of sums, to keep the multipliers' latency covered
+  constexpr int kWidth = Vector::kWidth;
   const auto table = Vector::table(values);
-  for (int64_t column = 0; column < kTileColumns; column += 2 * Vector::kWidth) {
-    typename Vector::Register partial[kSets][kRows][2] = {};
-    const auto multiply_four = [&](int64_t k, const float* from, int64_t stride) {
+  const uint8_t* lines = block + kBlockHeader;
+  // Before the loop: a call inside it would send the sums to the stack.
+  float rest[kRows][16] = {};
+  const int64_t whole = depth / 16 * 16;
+  for (int i = 0; i < kRows; ++i) {
+    std::memcpy(rest[i], x + i * x_stride + whole, static_cast<size_t>(depth - whole) * sizeof(float));
+  }
+  typename Vector::Register partial[kSets][kRows][2];
+#pragma GCC unroll 4
+  for (int set = 0; set < kSets; ++set) {
+#pragma GCC unroll 4
+    for (int i = 0; i < kRows; ++i) partial[set][i][0] = partial[set][i][1] = Vector::zero();
+  }
+#pragma GCC unroll 1
+  for (int64_t k = 0; k < depth; k += 16, lines += 64 * kBits) {
+    const float* from = k < whole ? x + k : rest[0];
+    const int64_t stride = k < whole ? x_stride : 16;
+#pragma GCC unroll 4
+    for (int line = 0; line < kBits; ++line) __builtin_prefetch(lines + line * 64 + 2048);
+#pragma GCC unroll 4
+    for (int step = 0; step < 4; ++step) {
 #pragma GCC unroll 4
       for (int b = 0; b < 4; ++b) {
-#pragma GCC unroll 2
-        for (int v = 0; v < 2; ++v) {
-          const auto lanes = codes_at<Vector, kBits>(block + kBlockHeader, column + v * Vector::kWidth, k, b);
-          const auto value = Vector::look_up(table, lanes);
+        const auto left = Vector::look_up(table, codes_at<Vector, kBits, kColumn>(lines, step, b));
+        const auto right = Vector::look_up(table, codes_at<Vector, kBits, kColumn + kWidth>(lines, step, b));
 #pragma GCC unroll 4
-          for (int i = 0; i < kRows; ++i) {
-            auto& sum = partial[b % kSets][i][v];
-            sum = Vector::multiply_add(Vector::broadcast(from + i * stride + b), value, sum);
-          }
+        for (int i = 0; i < kRows; ++i) {
+          auto& sum = partial[b % kSets][i];
+          const auto factor = Vector::broadcast(from + i * stride + 4 * step + b);
+          sum[0] = Vector::multiply_add(factor, left, sum[0]);
+          sum[1] = Vector::multiply_add(factor, right, sum[1]);
         }
       }
-    };
-    const int64_t whole = depth / 4 * 4;
-    for (int64_t k = 0; k < whole; k += 4) {
-      __builtin_prefetch(block + kBlockHeader + k * kTileColumns * kBits / 8 + 2048);
-      multiply_four(k, x + k, x_stride);
     }
-    if (whole < depth) {
-      float rest[kRows][4] = {};
-      for (int i = 0; i < kRows; ++i) {
-        for (int64_t k = whole; k < depth; ++k) rest[i][k - whole] = x[i * x_stride + k];
-      }
-      multiply_four(whole, rest[0], 4);
-    }
+  }
+  const auto* scales = reinterpret_cast<const float*>(block) + kColumn;
 #pragma GCC unroll 4
-    for (int i = 0; i < kRows; ++i) {
+  for (int i = 0; i < kRows; ++i) {
 #pragma GCC unroll 2
-      for (int v = 0; v < 2; ++v) {
-        auto sum = partial[0][i][v];
+    for (int v = 0; v < 2; ++v) {
+      auto sum = partial[0][i][v];
 #pragma GCC unroll 4
-        for (int set = 1; set < kSets; ++set) sum = Vector::add(sum, partial[set][i][v]);
-        const int64_t at = column + v * Vector::kWidth;
-        const auto scale = Vector::load(reinterpret_cast<const float*>(block) + at);
-        float* to = sums + i * kTileColumns + at;
-        Vector::store(to, Vector::multiply_add(scale, sum, Vector::load(to)));
-      }
+      for (int set = 1; set < kSets; ++set) sum = Vector::add(sum, partial[set][i][v]);
+      float* to = sums + i * kTileColumns + kColumn + v * kWidth;
+      Vector::store(to, Vector::multiply_add(Vector::load(scales + v * kWidth), sum, Vector::load(to)));
     }
+  }
+  if constexpr (kColumn + 2 * kWidth < kTileColumns) {
+    multiply_codebook_rows<Vector, kBits, kRows, kColumn + 2 * kWidth>(block, values, depth, x, x_stride, sums);
   }
 }
 
-template <typename Vector, int kBits>
+template <typename Vector, int kBits, int kRows>
 void multiply_codebook_bits(const uint8_t* block, const float* values, int64_t depth, const float* x, int64_t x_stride,
                             int64_t rows, float* sums) {
-  switch (rows) {
-    case 1:
-      return multiply_codebook_rows<Vector, kBits, 1>(block, values, depth, x, x_stride, sums);
-    case 2:
-      return multiply_codebook_rows<Vector, kBits, 2>(block, values, depth, x, x_stride, sums);
-    case 3:
-      return multiply_codebook_rows<Vector, kBits, 3>(block, values, depth, x, x_stride, sums);
-    default:
-      return multiply_codebook_rows<Vector, kBits, 4>(block, values, depth, x, x_stride, sums);
+  if constexpr (kRows > 1) {
+    if (rows < kRows) {
+      return multiply_codebook_bits<Vector, kBits, kRows - 1>(block, values, depth, x, x_stride, rows, sums);
+    }
   }
+  multiply_codebook_rows<Vector, kBits, kRows>(block, values, depth, x, x_stride, sums);
 }
 
 template <typename Vector>
@@ -189,11 +216,11 @@ void multiply_codebook(int bits, const uint8_t* block, const float* values, int6
                        int64_t x_stride, int64_t rows, float* sums) {
   switch (bits) {
     case 2:
-      return multiply_codebook_bits<Vector, 2>(block, values, depth, x, x_stride, rows, sums);
+      return multiply_codebook_bits<Vector, 2, Vector::kCodebookRows>(block, values, depth, x, x_stride, rows, sums);
     case 3:
-      return multiply_codebook_bits<Vector, 3>(block, values, depth, x, x_stride, rows, sums);
+      return multiply_codebook_bits<Vector, 3, Vector::kCodebookRows>(block, values, depth, x, x_stride, rows, sums);
     default:
-      return multiply_codebook_bits<Vector, 4>(block, values, depth, x, x_stride, rows, sums);
+      return multiply_codebook_bits<Vector, 4, Vector::kCodebookRows>(block, values, depth, x, x_stride, rows, sums);
   }
 }
 

@@ -18,6 +18,7 @@
 #include "backend/kernels.h"
 #include "cpu/embedding/bag.h"
 #include "limit_loops.h"
+#include "pinning.h"
 
 namespace tersor::bench {
 namespace {
@@ -73,6 +74,7 @@ std::vector<double> burst_rates(int threads, int bursts, const std::function<dou
   std::vector<std::vector<double>> rates(static_cast<size_t>(threads));
   std::barrier start(threads);
   const auto run = [&](int thread) {
+    pin_thread(thread);
     for (int burst = 0; burst < bursts; ++burst) {
       start.arrive_and_wait();
       const Clock::time_point began = Clock::now();

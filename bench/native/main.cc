@@ -16,6 +16,7 @@
 #include "core/cpu_features.h"
 #include "core/thread_pool.h"
 #include "peer.h"
+#include "pinning.h"
 
 namespace tersor::bench {
 namespace {
@@ -198,6 +199,7 @@ int main(int count, char** words) {
     std::fprintf(stderr, "%s\n", error);
     return 2;
   }
+  bench::pin_thread(0);
   try {
     bench::run(bench::parse(count, words));
   } catch (const std::invalid_argument& error) {

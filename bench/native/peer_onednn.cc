@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "peer.h"
+#include "pinning.h"
 
 namespace tersor::bench {
 namespace {
@@ -93,7 +94,11 @@ std::string peer_name() {
          std::to_string(version->patch);
 }
 
-void set_peer_threads(int count) { omp_set_num_threads(count); }
+void set_peer_threads(int count) {
+  omp_set_num_threads(count);
+#pragma omp parallel
+  pin_thread(omp_get_thread_num());
+}
 
 std::optional<Peer> dense_peer(const DenseProduct& product) {
   auto made = std::make_shared<OneDnnProduct>(product);

@@ -1,6 +1,7 @@
 #include "core/thread_pool.h"
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cerrno>
 #include <chrono>
@@ -11,9 +12,7 @@
 #include <system_error>
 #include <thread>
 
-#if defined(__linux__)
-#include <sched.h>
-#endif
+#include "core/thread_placement.h"
 
 namespace tersor {
 namespace {
@@ -21,11 +20,8 @@ namespace {
 constexpr int kMaxThreads = 1024;
 
 int available_cpus() {
-#if defined(__linux__)
-  cpu_set_t set;
-  if (sched_getaffinity(0, sizeof set, &set) == 0) return std::max(1, CPU_COUNT(&set));
-#endif
-  return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+  const int allowed = allowed_cpus();
+  return allowed > 0 ? allowed : std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
 }
 
 struct ThreadWish {
@@ -55,26 +51,59 @@ std::atomic<int>& count_setting() {
   return count;
 }
 
-// One parallel_for in progress. Threads take the next chunk until none is left.
-struct Job {
-  const volatile int32_t* cancel;
-  int64_t count, grain, chunks;
-  ParallelBody body;
-  void* state;
-  std::atomic<int64_t> next{0};
-  std::atomic<bool> cancelled{false};
+// One parallel_for in progress. Every thread has a share of the chunks, the same in every job of that many chunks, so
+// that it finds what it wrote or read last time in its own caches; when its share is done it takes from the others'.
+class Job {
+ public:
+  Job(const volatile int32_t* cancel, int64_t count, int64_t grain, ParallelBody body, void* state)
+      : cancel_(cancel), count_(count), grain_(grain), chunks_((count - 1) / grain + 1), body_(body), state_(state) {}
 
-  void run_chunks() {
-    for (;;) {
-      const int64_t chunk = next.fetch_add(1, std::memory_order_relaxed);
-      if (chunk >= chunks) return;
-      if (cancel != nullptr && __atomic_load_n(cancel, __ATOMIC_RELAXED) != 0) {
-        cancelled.store(true, std::memory_order_relaxed);
-        return;
-      }
-      body(state, chunk * grain, std::min(count, (chunk + 1) * grain));
+  int64_t chunks() const { return chunks_; }
+  bool cancelled() const { return cancelled_.load(std::memory_order_relaxed); }
+
+  // Before the first of `threads` threads runs any.
+  void share_among(int threads) {
+    shares_ = static_cast<int>(std::min<int64_t>(std::min(threads, kMostShares), chunks_));
+    for (int i = 0; i < shares_; ++i) {
+      share_[i].next.store(chunks_ * i / shares_, std::memory_order_relaxed);
+      share_[i].end = chunks_ * (i + 1) / shares_;
     }
   }
+
+  // Thread 0 is the caller.
+  void run_chunks(int thread) {
+    for (int i = 0; i < shares_; ++i) {
+      if (!run_share(share_[(thread + i) % shares_])) return;
+    }
+  }
+
+ private:
+  static constexpr int kMostShares = 64;
+  struct alignas(64) Share {
+    std::atomic<int64_t> next;
+    int64_t end;
+  };
+
+  // False when the job was cancelled.
+  bool run_share(Share& share) {
+    for (;;) {
+      const int64_t chunk = share.next.fetch_add(1, std::memory_order_relaxed);
+      if (chunk >= share.end) return true;
+      if (cancel_ != nullptr && __atomic_load_n(cancel_, __ATOMIC_RELAXED) != 0) {
+        cancelled_.store(true, std::memory_order_relaxed);
+        return false;
+      }
+      body_(state_, chunk * grain_, std::min(count_, (chunk + 1) * grain_));
+    }
+  }
+
+  const volatile int32_t* const cancel_;
+  const int64_t count_, grain_, chunks_;
+  const ParallelBody body_;
+  void* const state_;
+  std::atomic<bool> cancelled_{false};
+  int shares_ = 0;
+  std::array<Share, kMostShares> share_;  // the first `shares_`
 };
 
 thread_local bool inside_parallel_for = false;
@@ -106,8 +135,10 @@ class Pool {
   bool try_run(Job& job, int threads) {
     std::unique_lock<std::mutex> user(user_, std::try_to_lock);
     if (!user.owns_lock()) return false;
-    const int helpers = static_cast<int>(std::min<int64_t>(threads, job.chunks)) - 1;
+    const int helpers = static_cast<int>(std::min<int64_t>(threads, job.chunks())) - 1;
+    job.share_among(helpers + 1);
     start_workers(helpers);
+    placement_.keep_off_callers_cpu();
     job_ = &job;
     helpers_wanted_.store(helpers, std::memory_order_relaxed);
     // Sequentially consistent with a sleeper's last look at `state_`: either it sees this, or we see it asleep.
@@ -117,7 +148,7 @@ class Pool {
       wake_.notify_all();
     }
     inside_parallel_for = true;
-    job.run_chunks();
+    job.run_chunks(0);
     inside_parallel_for = false;
     // Only helpers that joined are waited for: one that is slow to wake (or lost in a fork) holds no chunk.
     uint64_t state = state_.fetch_and(~kOpen) & ~kOpen;
@@ -135,7 +166,11 @@ class Pool {
 
   void start_workers(int wanted) {
     try {
-      for (; workers_ < wanted; ++workers_) std::thread(&Pool::work, this, workers_).detach();
+      for (; workers_ < wanted; ++workers_) {
+        std::thread worker(&Pool::work, this, workers_);
+        placement_.add(worker.native_handle());
+        worker.detach();
+      }
     } catch (const std::system_error&) {
       // No more threads to be had: the caller runs what helpers would have run, with the same result.
     }
@@ -156,7 +191,7 @@ class Pool {
     for (;;) {
       seen = wait_for_change(seen);
       if (Job* job = try_join(index)) {
-        job->run_chunks();
+        job->run_chunks(index + 1);
         state_.fetch_sub(1, std::memory_order_release);
       }
     }
@@ -177,9 +212,10 @@ class Pool {
     return state_.load(std::memory_order_acquire) / kGeneration;
   }
 
-  std::mutex user_;     // held by the thread whose job is running
-  int workers_ = 0;     // guarded by user_
-  Job* job_ = nullptr;  // of the open generation
+  std::mutex user_;      // held by the thread whose job is running
+  int workers_ = 0;      // guarded by user_
+  Placement placement_;  // of the workers; guarded by user_
+  Job* job_ = nullptr;   // of the open generation
   std::atomic<int> helpers_wanted_{0};
   std::atomic<uint64_t> state_{0};
   std::mutex mutex_;  // only to sleep
@@ -200,11 +236,13 @@ const char* thread_count_error() { return wish().error.c_str(); }
 bool parallel_for_erased(const volatile int32_t* cancel, int64_t count, int64_t grain, ParallelBody body, void* state) {
   if (count <= 0) return true;
   grain = std::max<int64_t>(grain, 1);
-  Job job{cancel, count, grain, (count - 1) / grain + 1, body, state};
+  Job job(cancel, count, grain, body, state);
   const int threads = thread_count();
-  if (job.chunks == 1 || threads == 1 || inside_parallel_for || !Pool::instance().try_run(job, threads))
-    job.run_chunks();
-  return !job.cancelled.load(std::memory_order_relaxed);
+  if (job.chunks() == 1 || threads == 1 || inside_parallel_for || !Pool::instance().try_run(job, threads)) {
+    job.share_among(1);
+    job.run_chunks(0);
+  }
+  return !job.cancelled();
 }
 
 }  // namespace tersor

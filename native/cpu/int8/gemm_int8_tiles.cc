@@ -42,9 +42,9 @@ class TilePass {
 
   void multiply(int64_t tile) {
     prepare(tile);
-    const int64_t steps = product_.w.steps();
-    for (int64_t step = 0; step == 0 || step < steps; step += kInt8PanelSteps) {
-      const int64_t count = std::min(kInt8PanelSteps, steps - step);
+    const int64_t steps = product_.w.steps(), together = panel_steps(steps);
+    for (int64_t step = 0; step == 0 || step < steps; step += together) {
+      const int64_t count = std::min(together, steps - step);
       for (int64_t number = 0; number < panels_; ++number) {
         const int64_t i = number * panel_rows_;
         Int8Panel panel{};

@@ -10,6 +10,10 @@
 namespace tersor::cpu {
 namespace {
 
+constexpr int64_t kPageBytes = 4096;
+// Elements per chunk: some 2 us of coding, since the product behind it may take no more than ten times that.
+constexpr int64_t kCodedPerChunk = int64_t{1} << 14;
+
 // Rows begin at lines of the cache, an odd number of lines apart: a power of two would put the rows of a panel into the
 // same few places of the cache.
 int64_t stride_of(int64_t columns) { return ((columns + 63) / 64 | 1) * 64; }
@@ -51,28 +55,42 @@ void Int8Coder::code(const RowCodes& codes, int64_t row, int64_t column, int64_t
 tersor_status Int8Rows::allocate(tersor_context* context, const Int8Input& x, int64_t columns, int64_t rows) {
   x_ = &x;
   columns_ = columns;
-  stride_ = stride_of(std::min(columns, kInt8PanelColumns));
+  panel_columns_ = panel_steps((columns + kInt8Depth - 1) / kInt8Depth) * kInt8Depth;
+  // Whole steps, and rows that do not all fall into the same places of the cache.
+  in_place_ = x.dtype == TERSOR_U8 && columns % kInt8Depth == 0 && columns % kPageBytes != 0;
+  if (in_place_) {
+    stride_ = columns;
+    panel_bytes_ = panel_columns_;
+    return TERSOR_OK;
+  }
+  stride_ = stride_of(std::min(columns, panel_columns_));
   panel_bytes_ = rows * stride_;
-  const int64_t codes = (columns + kInt8PanelColumns - 1) / kInt8PanelColumns * panel_bytes_;
+  const int64_t codes = (columns + panel_columns_ - 1) / panel_columns_ * panel_bytes_;
   void* memory = nullptr;
   const tersor_status status = scratch(context, static_cast<size_t>(codes + rows * 8), &memory);
   if (status != TERSOR_OK) return status;
-  codes_ = static_cast<uint8_t*>(memory);
-  scales_ = reinterpret_cast<float*>(codes_ + codes);
+  copies_ = static_cast<uint8_t*>(memory);
+  codes_ = copies_;
+  scales_ = reinterpret_cast<float*>(copies_ + codes);
   zero_points_ = reinterpret_cast<int32_t*>(scales_ + rows);
   return TERSOR_OK;
 }
 
 tersor_status Int8Rows::fill(tersor_context* context, int64_t row, int64_t rows, FirstPlace& bad) {
+  if (in_place_) {
+    codes_ = static_cast<const uint8_t*>(x_->data) + row * columns_;
+    return TERSOR_OK;
+  }
   const Int8Coder coder(*x_, columns_);
-  return for_chunks(context, rows, row_grain(columns_), [&](int64_t begin, int64_t end) {
+  const int64_t grain = std::max<int64_t>(1, kCodedPerChunk / std::max<int64_t>(1, columns_));
+  return for_chunks(context, rows, grain, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       const RowCodes codes = coder.codes_of(row + i);
       scales_[i] = codes.scale;
       zero_points_[i] = codes.zero_point;
-      for (int64_t column = 0; column < columns_; column += kInt8PanelColumns) {
-        const int64_t columns = std::min(kInt8PanelColumns, columns_ - column);
-        uint8_t* to = codes_ + column / kInt8PanelColumns * panel_bytes_ + i * stride_;
+      for (int64_t column = 0; column < columns_; column += panel_columns_) {
+        const int64_t columns = std::min(panel_columns_, columns_ - column);
+        uint8_t* to = copies_ + column / panel_columns_ * panel_bytes_ + i * stride_;
         std::memset(to + columns, 0, static_cast<size_t>(-columns & (kInt8Depth - 1)));  // the rest of the last step
         coder.code(codes, row + i, column, columns, to, bad);
       }

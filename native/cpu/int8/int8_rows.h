@@ -6,8 +6,9 @@
 
 namespace tersor::cpu {
 
-// Codes are kept by panels of columns, so that the rows of a panel are neighbours in memory.
-inline constexpr int64_t kInt8PanelSteps = 128, kInt8PanelColumns = kInt8PanelSteps * kInt8Depth;
+// Steps of a panel: 32 columns of the weight stay in the first cache while all rows of a pass go by. Depths that fit
+// whole get one panel, and no sums on the way.
+inline int64_t panel_steps(int64_t steps) { return steps <= 256 ? 256 : 128; }
 
 // What the codes of one row stand for. Those of a blank row, which holds NaN or infinity, are 0 and its scale is NaN.
 struct RowCodes {
@@ -31,6 +32,7 @@ class Int8Coder {
   const int64_t columns_;
 };
 
+// Codes are kept by panels of columns, so that the rows of a panel are neighbours in memory.
 class Int8Rows {
  public:
   // Working memory for up to `rows` rows of x [m, columns]; valid until the calling thread asks for other scratch.
@@ -39,9 +41,9 @@ class Int8Rows {
   // Rows [row, row + rows) of x, as Int8Coder codes them.
   tersor_status fill(tersor_context* context, int64_t row, int64_t rows, FirstPlace& bad);
 
-  // Columns [column, column + kInt8PanelColumns) of row i; `column` begins a panel.
+  // Of row i from `column` on, which begins a panel.
   const uint8_t* codes(int64_t column, int64_t i) const {
-    return codes_ + column / kInt8PanelColumns * panel_bytes_ + i * stride_;
+    return codes_ + column / panel_columns_ * panel_bytes_ + i * stride_;
   }
   int64_t stride() const { return stride_; }
   const float* scales() const { return scales_; }
@@ -49,8 +51,10 @@ class Int8Rows {
 
  private:
   const Int8Input* x_ = nullptr;
-  int64_t columns_ = 0, stride_ = 0, panel_bytes_ = 0;
-  uint8_t* codes_ = nullptr;
+  int64_t columns_ = 0, panel_columns_ = 1, stride_ = 0, panel_bytes_ = 0;
+  bool in_place_ = false;  // x has codes that can be read where they are
+  const uint8_t* codes_ = nullptr;
+  uint8_t* copies_ = nullptr;
   float* scales_ = nullptr;
   int32_t* zero_points_ = nullptr;
 };

@@ -19,6 +19,7 @@
  * @typedef {object} Limits all of these threads together
  * @property {number} threads
  * @property {Record<string, number>} f32Gflops by instruction set
+ * @property {Record<string, number>} bf16Gflops of units for bf16, by instruction set
  * @property {Record<string, number>} int8Gops by instruction set
  * @property {{ bytes: number, gigabytesPerSecond: number }[]} memory by size of the buffer
  * @property {{ bytes: number, millionsPerSecond: number }[]} randomRows by length of the row

@@ -30,6 +30,7 @@ const BATCHES = [1, 16, 128, 512];
 /** Every row, in the order of the table. @type {readonly Row[]} */
 export const ROWS = [
   ...gemmF32(),
+  ...gemmBf16(),
   gram(),
   ...gemmInt8(),
   ...gemmInt8Dynamic(),
@@ -74,6 +75,20 @@ function gemmF32() {
     // The sum runs over the batch: [n, k] = dyᵀ [n, 128] · x [128, k].
     product('gemm f32, gradient of w', 1024, { n: 1024, k: 128 }, 1, 0, 0),
   ];
+}
+
+/** f32 activations by a weight that is stored in bf16. @returns {Row[]} */
+function gemmBf16() {
+  return LAYERS.flatMap(({ n, k }) =>
+    BATCHES.map((m) => ({
+      kernel: 'gemm bf16',
+      shape: shapeOf(m, n, k),
+      job: `gemm_bf16:m=${m},n=${n},k=${k}`,
+      quick: n === 1024 && m <= 128,
+      measure: 'ratio',
+      target: [0.95, 0.9],
+    })),
+  );
 }
 
 /** @returns {Row} */

@@ -74,7 +74,7 @@ function time(microseconds) {
  */
 export function limitLines(limits) {
   return limits
-    .map(({ threads, f32Gflops, int8Gops, memory, randomRows }) => {
+    .map(({ threads, f32Gflops, bf16Gflops, int8Gops, memory, randomRows }) => {
       const rates = (/** @type {Record<string, number>} */ peaks) =>
         Object.entries(peaks)
           .map(([isa, rate]) => `${isa} ${rate.toFixed(0)}`)
@@ -83,8 +83,9 @@ export function limitLines(limits) {
       const rows = randomRows
         .map(({ bytes, millionsPerSecond }) => `${bytes} bytes ${millionsPerSecond.toFixed(0)}`)
         .join(', ');
+      const bf16 = Object.keys(bf16Gflops).length > 0 ? `; bf16 Gflop/s: ${rates(bf16Gflops)}` : '';
       const int8 = Object.keys(int8Gops).length > 0 ? `; int8 Gop/s: ${rates(int8Gops)}` : '';
-      return `${threads === 1 ? '1 thread' : `${threads} threads`}: f32 Gflop/s: ${rates(f32Gflops)}${int8}; reads, GB/s: ${speeds}; random rows, millions/s: ${rows}\n`;
+      return `${threads === 1 ? '1 thread' : `${threads} threads`}: f32 Gflop/s: ${rates(f32Gflops)}${bf16}${int8}; reads, GB/s: ${speeds}; random rows, millions/s: ${rows}\n`;
     })
     .join('');
 }

@@ -332,8 +332,8 @@ export interface NativeAddon extends NativeOperations {
   ): Promise<void>;
   createCancelToken(): CancelToken;
   cancel(token: CancelToken): void;
-  /** Elements of what `packGemm` writes on `device`. */
-  packedElements(rows: number, cols: number, device: string): number;
+  /** Elements of what `packGemm` writes on `device` of a weight of this dtype, f32 or bf16. */
+  packedElements(rows: number, cols: number, dtype: number, device: string): number;
   /** Bytes of what `packQuantized` writes on `device`. */
   quantizedBytes(
     rows: number,

@@ -9,6 +9,7 @@ namespace {
 
 const std::map<std::string, Benchmark (*)(const Parameters&)> kFamilies = {
     {"gemm_f32", gemm_f32},
+    {"gemm_bf16", gemm_bf16},
     {"gram", gram},
     {"gemm_int8", gemm_int8},
     {"gemm_int8_static", gemm_int8_static},

@@ -39,6 +39,7 @@ class Parameters {
 
 // Operands are in memory and the peer's weights in its own layout when a benchmark is returned.
 Benchmark gemm_f32(const Parameters& shape);
+Benchmark gemm_bf16(const Parameters& shape);
 Benchmark gram(const Parameters& shape);
 Benchmark gemm_int8(const Parameters& shape);
 Benchmark gemm_int8_static(const Parameters& shape);

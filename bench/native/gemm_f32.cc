@@ -24,7 +24,7 @@ struct Product {
         a(TERSOR_F32, {ta ? k : m, ta ? m : k}),
         b(TERSOR_F32, {tb ? n : k, tb ? k : n}),
         c(TERSOR_F32, {m, n}),
-        panels(TERSOR_F32, {packed ? tersor_cpu_backend()->packed_elements(n, k) : 0}) {
+        panels(TERSOR_F32, {packed ? tersor_cpu_backend()->packed_elements(n, k, TERSOR_F32) : 0}) {
     a.fill<float>(1, -1000, 1000, 1000);
     b.fill<float>(2, -1000, 1000, 1000);
     if (packed) call(tersor_cpu_backend()->pack_gemm, b, panels);

@@ -18,6 +18,7 @@ using RowsLoop = void(const void* table, int64_t row_bytes, const int32_t* ids, 
                       bool to_l2);
 
 PeakLoop f32_peak_scalar, f32_peak_avx2, f32_peak_avx512;
+PeakLoop bf16_peak_avx512bf16;
 PeakLoop int8_peak_avx2, int8_peak_avx512vnni;
 StreamLoop stream_scalar, stream_avx2, stream_avx512;
 RowsLoop rows_scalar, rows_avx2, rows_avx512;

@@ -30,6 +30,13 @@ const KernelList<PeakLoop> f32_peaks("peak of f32", {
       {"f32_peak_scalar", Isa::scalar, f32_peak_scalar},
 });
 
+// A machine without a unit for bf16 multiplies it as f32, and has no peak of its own.
+const KernelList<PeakLoop> bf16_peaks("peak of bf16", {
+#if TERSOR_X86
+  {"bf16_peak_avx512bf16", Isa::avx512_bf16, bf16_peak_avx512bf16},
+#endif
+});
+
 const KernelList<StreamLoop> streams("stream", {
 #if TERSOR_X86
   {"stream_avx512", Isa::avx512, stream_avx512}, {"stream_avx2", Isa::avx2, stream_avx2},
@@ -154,13 +161,25 @@ std::vector<MemorySpeed> memory_speeds(int threads, const char* buffer) {
 }  // namespace
 
 Limits measure_limits(int threads) {
-  Limits limits{
-      .threads = threads, .f32 = {}, .int8 = {}, .f32_in_use = {}, .int8_in_use = {}, .memory = {}, .random_rows = {}};
+  Limits limits{.threads = threads,
+                .f32 = {},
+                .bf16 = {},
+                .int8 = {},
+                .f32_in_use = {},
+                .bf16_in_use = {},
+                .int8_in_use = {},
+                .memory = {},
+                .random_rows = {}};
   for (const Isa isa : {Isa::avx512, Isa::avx2, Isa::scalar}) {
     PeakLoop* loop = f32_peaks.at(isa);
     if (loop == nullptr) continue;
     limits.f32.push_back({name_of(isa), best_rate(peak_rates(loop, threads))});
     if (loop == f32_peaks.best()) limits.f32_in_use = limits.f32.back().per_second;
+  }
+  limits.bf16_in_use = limits.f32_in_use;
+  if (PeakLoop* loop = bf16_peaks.at(Isa::avx512_bf16)) {
+    limits.bf16.push_back({name_of(Isa::avx512_bf16), best_rate(peak_rates(loop, threads))});
+    if (loop == bf16_peaks.best()) limits.bf16_in_use = std::max(*limits.bf16_in_use, limits.bf16.back().per_second);
   }
   for (const Int8Peak& peak : int8_peaks) {
     if (peak.loop == nullptr || !detected_isas().has(peak.isa)) continue;
@@ -174,7 +193,9 @@ Limits measure_limits(int threads) {
 }
 
 std::optional<Bound> bound(const Limits& limits, Arithmetic arithmetic, double operations, double bytes) {
-  const std::optional<double> peak = arithmetic == Arithmetic::f32 ? limits.f32_in_use : limits.int8_in_use;
+  const std::optional<double> peak = arithmetic == Arithmetic::f32    ? limits.f32_in_use
+                                     : arithmetic == Arithmetic::bf16 ? limits.bf16_in_use
+                                                                      : limits.int8_in_use;
   if (!peak || operations == 0) return std::nullopt;
   double speed = limits.memory.front().per_second;
   for (const MemorySpeed& memory : limits.memory) {

@@ -10,7 +10,7 @@
 
 namespace tersor::bench {
 
-enum class Arithmetic { f32, int8 };
+enum class Arithmetic { f32, bf16, int8 };
 
 struct Peak {
   const char* isa;
@@ -33,10 +33,11 @@ inline constexpr int64_t kRandomRows = 1'000'000;
 
 struct Limits {
   int threads;  // in all of what follows, all threads together
-  std::vector<Peak> f32, int8;
-  std::optional<double> f32_in_use, int8_in_use;  // of the instruction set that our kernels use
-  std::vector<MemorySpeed> memory;                // smallest first
-  std::vector<RowSpeed> random_rows;              // shortest first
+  std::vector<Peak> f32, bf16, int8;
+  // Of the instruction sets that our kernels may use; of bf16 the better of its own unit and that of f32.
+  std::optional<double> f32_in_use, bf16_in_use, int8_in_use;
+  std::vector<MemorySpeed> memory;    // smallest first
+  std::vector<RowSpeed> random_rows;  // shortest first
 };
 
 Limits measure_limits(int threads);

@@ -123,7 +123,8 @@ void print_limits(const Limits& limits) {
             ",\"millionsPerSecond\":" + number(speed.per_second / 1e6) + "}";
   }
   print("{\"limits\":{\"threads\":" + std::to_string(limits.threads) + ",\"f32Gflops\":" + peaks(limits.f32) +
-        ",\"int8Gops\":" + peaks(limits.int8) + ",\"memory\":[" + memory + "],\"randomRows\":[" + rows + "]}}");
+        ",\"bf16Gflops\":" + peaks(limits.bf16) + ",\"int8Gops\":" + peaks(limits.int8) + ",\"memory\":[" + memory +
+        "],\"randomRows\":[" + rows + "]}}");
 }
 
 // Empty when the row may be compared.

@@ -28,6 +28,7 @@ struct DenseProduct {
   bool transpose_w = true;
   bool fixed_w = true;            // w is a weight: brought into the peer's best layout beforehand
   const float* scales = nullptr;  // f32 [n], multiplied into the columns of an integer product; null for f32
+  bool bf16 = false;              // f32 operands count as bf16: w is rounded beforehand, x at every run
 };
 
 struct Peer {

@@ -44,12 +44,17 @@ class OneDnnProduct {
   explicit OneDnnProduct(const DenseProduct& p) {
     const bool integer = p.scales != nullptr;
     const memory::desc x({p.m, p.k}, integer ? Type::u8 : Type::f32, layout(p.transpose_x));
+    const memory::desc multiplied_x({p.m, p.k},
+                                    p.bf16    ? Type::bf16
+                                    : integer ? Type::u8
+                                              : Type::f32,
+                                    layout(p.transpose_x));
     const memory::desc given({p.k, p.n}, integer ? Type::s8 : Type::f32, layout(p.transpose_w));
-    const memory::desc free({p.k, p.n}, integer ? Type::s8 : Type::f32, Layout::any);
+    const memory::desc free({p.k, p.n}, p.bf16 ? Type::bf16 : integer ? Type::s8 : Type::f32, Layout::any);
     const memory::desc y({p.m, p.n}, Type::f32, Layout::ab);
     dnnl::primitive_attr attributes;
     if (integer) add_scales(attributes, p.scales, p.n);
-    const auto described = describe(engine_, x, p.fixed_w ? free : given, y, attributes);
+    const auto described = describe(engine_, multiplied_x, p.fixed_w ? free : given, y, attributes);
     product_ = dnnl::matmul(described);
 
     memory w(given, engine_, const_cast<void*>(p.w));
@@ -60,8 +65,10 @@ class OneDnnProduct {
       w = best;
     }
     y_ = memory(y, engine_);
-    arguments_ = {
-        {DNNL_ARG_SRC, memory(x, engine_, const_cast<void*>(p.x))}, {DNNL_ARG_WEIGHTS, w}, {DNNL_ARG_DST, y_}};
+    x_ = memory(x, engine_, const_cast<void*>(p.x));
+    rounded_x_ = p.bf16 ? memory(multiplied_x, engine_) : x_;
+    if (p.bf16) round_ = dnnl::reorder(x_, rounded_x_);
+    arguments_ = {{DNNL_ARG_SRC, rounded_x_}, {DNNL_ARG_WEIGHTS, w}, {DNNL_ARG_DST, y_}};
 #if DNNL_VERSION_MAJOR >= 3
     if (integer) {
       const memory::desc scales({p.n}, Type::f32, Layout::a);
@@ -72,6 +79,7 @@ class OneDnnProduct {
   }
 
   void run() {
+    if (round_) round_.execute(stream_, x_, rounded_x_);
     product_.execute(stream_, arguments_);
     stream_.wait();
   }
@@ -82,7 +90,8 @@ class OneDnnProduct {
   dnnl::engine engine_{dnnl::engine::kind::cpu, 0};
   dnnl::stream stream_{engine_};
   dnnl::matmul product_;
-  memory y_;
+  dnnl::reorder round_;  // of x; empty when it is multiplied as it is
+  memory x_, rounded_x_, y_;
   std::unordered_map<int, memory> arguments_;
 };
 

@@ -3,29 +3,42 @@ import { isTracked } from '../autograd/tape';
 import { TersorError } from '../errors';
 import { native } from '../native';
 import { empty, keep, type Tensor, tidy } from '../tensor';
+import { bytesOf } from '../tensor/dtype';
 import { assertFinite, type BlobReader, readTensor, toBlob } from './blob';
 import type { Product } from './integer';
 import { panelProduct, repaysPacking } from './panels';
 import { TrainableMatrix } from './trainable';
 import type { StoredWeight, Weight } from './weight';
 
-/** A weight as it came: every number in f32. Also holds biases and other vectors. */
+/**
+ * A weight as it came: every number in f32, or in bf16 at half the bytes. Also holds biases and other vectors.
+ *
+ * Products with bf16 are those of the same numbers in f32: inputs are not rounded, so that only storing rounds.
+ *
+ * @example
+ * const w = new Dense(tensor([[0.5, -2], [3, 0.25]], undefined, { dtype: 'bf16' }))
+ * console.log(w.matmul(tensor([[1, 2]])).toArray()) // -3.5, 3.5
+ */
 export class Dense implements Weight {
   readonly kind = 'dense';
-  readonly representation = 'f32';
-  private readonly values: Tensor;
+  /** The dtype of the numbers in a file. */
+  readonly representation: 'f32' | 'bf16';
+  /** bf16 until somebody asks for f32, which then takes its place. */
+  private values: Tensor;
   /** Made by the first product: a table that is only gathered from never pays for it. */
   private packed: Product | null = null;
 
   /**
-   * @param values f32; the weight takes it over and frees it in `dispose`
+   * @param values f32 or bf16; the weight takes it over and frees it in `dispose`
    * @throws ERR_TERSOR_DTYPE; ERR_TERSOR_NOT_FINITE for NaN or infinity
    */
   constructor(values: Tensor) {
-    if (values.dtype !== 'f32') {
-      throw new TersorError('ERR_TERSOR_DTYPE', `expected f32, got ${values.dtype}, at the values of a dense weight`);
+    const { dtype } = values;
+    if (dtype !== 'f32' && dtype !== 'bf16') {
+      throw new TersorError('ERR_TERSOR_DTYPE', `expected f32 or bf16, got ${dtype}, at the values of a dense weight`);
     }
     checkFinite(values);
+    this.representation = dtype;
     this.values = keep(values);
   }
 
@@ -35,28 +48,38 @@ export class Dense implements Weight {
 
   matmul(x: Tensor, options: LinearOptions = {}): Tensor {
     const { bias = null, residual = null } = options;
-    if ([x, this.values, bias, residual].some(isTracked) || !repaysPacking(this.shape)) {
-      return linear(x, this.values, options);
-    }
-    this.packed ??= tidy(() => panelProduct(this.values));
+    // There is no other product with bf16.
+    const packs = this.representation === 'bf16' ? this.shape.length === 2 : repaysPacking(this.shape);
+    if (!packs || [x, this.values, bias, residual].some(isTracked)) return linear(x, this.dense(), options);
+    this.packed ??= tidy(() => panelProduct(this.stored()));
     const { packed } = this;
     return tidy(() => packed.multiply(x, options));
   }
 
   gather(ids: Tensor): Tensor {
-    return gather(this.values, ids);
+    return gather(this.dense(), ids);
   }
 
   bag(bags: Bags): Tensor {
-    return embeddingBag(this.values, bags);
+    return embeddingBag(this.dense(), bags);
   }
 
   dense(): Tensor {
+    if (this.values.dtype !== 'f32') {
+      const numbers = keep(this.values.cast('f32'));
+      this.values.dispose();
+      this.values = numbers;
+    }
     return this.values;
   }
 
+  /** The values in the dtype of the file: the weight's own tensor, or one for `tidy` to free. */
+  private stored(): Tensor {
+    return this.values.dtype === this.representation ? this.values : this.values.cast(this.representation);
+  }
+
   bytes(): number {
-    return this.values.bytes;
+    return bytesOf(this.representation, this.shape);
   }
 
   parameters(): number {
@@ -72,11 +95,14 @@ export class Dense implements Weight {
   }
 
   trainable(): TrainableMatrix {
-    return new TrainableMatrix({ latent: this.values.clone() });
+    return new TrainableMatrix({
+      latent: this.values.dtype === 'f32' ? this.values.clone() : this.values.cast('f32'),
+      storage: this.representation,
+    });
   }
 
   store(): StoredWeight {
-    return { tensors: new Map([['', toBlob(this.values)]]), descriptor: null };
+    return tidy(() => ({ tensors: new Map([['', toBlob(this.stored())]]), descriptor: null }));
   }
 
   dispose(): void {
@@ -92,9 +118,10 @@ export class Dense implements Weight {
         return new Dense(readTensor(reader, '', 'f32', shape));
       case 'F16':
       case 'BF16': {
-        const values = readTensor(reader, '', dtype === 'F16' ? 'f16' : 'bf16', shape).cast('f32');
-        assertFinite(values.toArray() as Float32Array, reader.nameOf(''));
-        return new Dense(values);
+        const values = readTensor(reader, '', dtype === 'F16' ? 'f16' : 'bf16', shape);
+        const numbers = values.cast('f32');
+        assertFinite(numbers.toArray() as Float32Array, reader.nameOf(''));
+        return new Dense(dtype === 'F16' ? numbers : values);
       }
       default:
         throw new TersorError(
@@ -109,7 +136,7 @@ export class Dense implements Weight {
 function checkFinite(values: Tensor): void {
   if (values.size === 0) return;
   tidy(() => {
-    const row = values.reshape([1, values.size]);
+    const row = (values.dtype === 'f32' ? values : values.cast('f32')).reshape([1, values.size]);
     native.minMax(row.handle, values.size, empty([1, 1]).handle, empty([1, 1]).handle);
   });
 }

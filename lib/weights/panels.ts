@@ -1,6 +1,7 @@
 import { epilogueArguments } from '../autograd';
 import { native } from '../native';
 import { empty, keep, type Tensor } from '../tensor';
+import { codeOf } from '../tensor/dtype';
 import type { Product } from './integer';
 
 /** Smaller matrices stay in a core's cache, where the kernels read them as they are just as fast. */
@@ -17,12 +18,12 @@ export function repaysPacking([rows = 0, columns = 0, ...others]: readonly numbe
 /**
  * Multiplies by a matrix that is copied once into the order in which the device's kernels read it.
  *
- * @param values f32 [rows, columns]; stays the caller's
+ * @param values f32 or bf16 [rows, columns]; stays the caller's
  */
 export function panelProduct(values: Tensor): Product {
   const [rows, columns] = values.shape as readonly [number, number];
-  const elements = native.packedElements(rows, columns, values.device);
-  const panels = empty([elements], 'f32', values.device);
+  const elements = native.packedElements(rows, columns, codeOf(values.dtype), values.device);
+  const panels = empty([elements], values.dtype, values.device);
   native.packGemm(values.handle, panels.handle);
   keep(panels);
   return {

@@ -45,6 +45,8 @@ export interface TrainableMatrixParts {
   readonly input?: InputQuantization | null;
   /** Of the packed weight, when it is a quantized one; training sees inputs as they are. */
   readonly inputPrecision?: InputPrecision | null;
+  /** Of the packed weight, when it is neither pruned nor quantized. Default 'f32'. */
+  readonly storage?: 'f32' | 'bf16';
 }
 
 /**
@@ -64,9 +66,11 @@ export class TrainableMatrix implements TrainableWeight {
   private codebook: Tensor | null;
   private observer: InputRounding | null;
   private readonly inputPrecision: InputPrecision | null;
+  private readonly storage: 'f32' | 'bf16';
 
   constructor(parts: TrainableMatrixParts) {
-    const { latent, mask = null, pattern = null, scheme = null, input = null, inputPrecision = null } = parts;
+    const { latent, mask = null, pattern = null, scheme = null, input = null } = parts;
+    const { inputPrecision = null, storage = 'f32' } = parts;
     assertPackable(latent.shape, { masked: mask !== null, scheme, inputs: input !== null });
     this.latent = keep(latent);
     this.mask = mask === null ? null : keep(mask);
@@ -75,6 +79,7 @@ export class TrainableMatrix implements TrainableWeight {
     this.codebook = scheme === null ? null : keepOptional(parts.codebook ?? this.choose(scheme));
     this.observer = input === null ? null : inputRounding(input);
     this.inputPrecision = inputPrecision;
+    this.storage = storage;
   }
 
   get shape(): readonly number[] {
@@ -195,7 +200,7 @@ export class TrainableMatrix implements TrainableWeight {
       packed.dispose();
       return rounding;
     }
-    return new Dense(this.latent.clone());
+    return new Dense(this.storage === 'f32' ? this.latent.clone() : this.latent.cast(this.storage));
   }
 
   dispose(): void {

@@ -138,7 +138,7 @@ typedef struct tersor_codebook {
 
 // A dense weight [rows, cols] as pack_gemm lays it out for this backend.
 typedef struct tersor_packed {
-  tersor_tensor panels;  // f32 [packed_elements(rows, cols)]
+  tersor_tensor panels;  // f32 or bf16 [packed_elements(rows, cols, that dtype)]
   int64_t rows, cols;
 } tersor_packed;
 
@@ -297,11 +297,11 @@ typedef struct tersor_backend {
   // c[M,N] = epilogue(op(a) * op(b) + (accumulate ? c : 0)), f32. op transposes when the flag is set.
   tersor_status (*gemm)(tersor_context*, const tersor_tensor* a, int32_t transpose_a, const tersor_tensor* b,
                         int32_t transpose_b, const tersor_epilogue*, int32_t accumulate, const tersor_tensor* c);
-  // Elements of a packed weight.
-  int64_t (*packed_elements)(int64_t rows, int64_t cols);
-  // Lays out w f32 [rows, cols].
+  // Elements of a packed weight of f32 or bf16.
+  int64_t (*packed_elements)(int64_t rows, int64_t cols, tersor_dtype);
+  // Lays out w f32 or bf16 [rows, cols], in its own dtype.
   tersor_status (*pack_gemm)(tersor_context*, const tersor_tensor* w, const tersor_tensor* panels);
-  // y[M,N] = epilogue(x[M,K] * w^T), f32.
+  // y[M,N] = epilogue(x[M,K] * w^T), f32; a bf16 weight is multiplied as the f32 numbers that it stands for.
   tersor_status (*gemm_packed)(tersor_context*, const tersor_tensor* x, const tersor_packed* w, const tersor_epilogue*,
                                const tersor_tensor* y);
   // h[N,N] = x^T * x + (accumulate ? h : 0), f32 [M,N]: on the diagonal and right of it. What is left of it is

@@ -98,10 +98,16 @@ napi_value cancel(Arguments& in) {
   return undefined(in.env());
 }
 
-// rows, cols, device -> elements of a dense weight packed there
+// rows, cols, dtype, device -> elements of a dense weight packed there
 napi_value packed_elements(Arguments& in) {
   const int64_t rows = in.integer("rows", 0, INT32_MAX), cols = in.integer("cols", 0, INT32_MAX);
-  const int64_t elements = backend_of(in.text("device"))->packed_elements(rows, cols);
+  const int64_t dtype = in.integer("dtype", 0, TERSOR_DTYPE_COUNT - 1);
+  if (dtype != TERSOR_F32 && dtype != TERSOR_BF16) {
+    in.fail(TERSOR_INVALID_DTYPE,
+            std::string("expected dtype f32 or bf16, got ") + name_of(static_cast<tersor_dtype>(dtype)));
+  }
+  const tersor_backend* backend = backend_of(in.text("device"));
+  const int64_t elements = backend->packed_elements(rows, cols, static_cast<tersor_dtype>(dtype));
   return Napi::Number::New(in.env(), static_cast<double>(elements));
 }
 
@@ -204,7 +210,7 @@ constexpr Function kFunctions[] = {
     {"run", 3, run},
     {"createCancelToken", 0, create_cancel_token},
     {"cancel", 1, cancel},
-    {"packedElements", 3, packed_elements},
+    {"packedElements", 4, packed_elements},
     {"quantizedBytes", 6, quantized_bytes},
     {"int8Bytes", 3, int8_bytes},
     {"nmBytes", 5, nm_bytes},

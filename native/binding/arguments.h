@@ -26,6 +26,7 @@ constexpr DTypes set_of(std::initializer_list<tersor_dtype> dtypes) {
 }
 inline constexpr DTypes kF32 = set_of({TERSOR_F32});
 inline constexpr DTypes kF16 = set_of({TERSOR_F16});
+inline constexpr DTypes kBF16 = set_of({TERSOR_BF16});
 inline constexpr DTypes kI8 = set_of({TERSOR_I8});
 inline constexpr DTypes kU8 = set_of({TERSOR_U8});
 inline constexpr DTypes kI32 = set_of({TERSOR_I32});

@@ -125,9 +125,10 @@ auto gemm(Arguments& in) {
 }
 
 auto pack_gemm(Arguments& in) {
-  const Operand w = in.input("w", kF32, 2);
-  const Operand panels = in.output("panels", kF32);
-  in.expect_shape(panels, {in.backend().packed_elements(w.dim(0), w.dim(1))}, {w});
+  const Operand w = in.input("w", kF32 | kBF16, 2);
+  const tersor_dtype dtype = w.tensor().dtype;
+  const Operand panels = in.output("panels", set_of({dtype}));
+  in.expect_shape(panels, {in.backend().packed_elements(w.dim(0), w.dim(1), dtype)}, {w});
   return [w = w.tensor(), panels = panels.tensor()](const tersor_backend& backend, tersor_context* context) {
     return backend.pack_gemm(context, &w, &panels);
   };
@@ -135,9 +136,9 @@ auto pack_gemm(Arguments& in) {
 
 // tersor_packed, in argument order.
 tersor_packed read_packed(Arguments& in) {
-  const Operand panels = in.input("panels", kF32, 1);
+  const Operand panels = in.input("panels", kF32 | kBF16, 1);
   const int64_t rows = in.integer("rows", 0, INT32_MAX), cols = in.integer("cols", 0, INT32_MAX);
-  in.expect_shape(panels, {in.backend().packed_elements(rows, cols)});
+  in.expect_shape(panels, {in.backend().packed_elements(rows, cols, panels.tensor().dtype)});
   return {panels.tensor(), rows, cols};
 }
 

@@ -17,7 +17,7 @@ tersor_status random_normal(tersor_context*, uint64_t seed, uint64_t offset, flo
                             const tersor_tensor* y);
 tersor_status gemm(tersor_context*, const tersor_tensor* a, int32_t transpose_a, const tersor_tensor* b,
                    int32_t transpose_b, const tersor_epilogue*, int32_t accumulate, const tersor_tensor* c);
-int64_t packed_elements(int64_t rows, int64_t cols);
+int64_t packed_elements(int64_t rows, int64_t cols, tersor_dtype dtype);
 tersor_status pack_gemm(tersor_context*, const tersor_tensor* w, const tersor_tensor* panels);
 tersor_status gemm_packed(tersor_context*, const tersor_tensor* x, const tersor_packed* w, const tersor_epilogue*,
                           const tersor_tensor* y);

@@ -4,6 +4,7 @@
 #include <array>
 #include <string>
 
+#include "core/half.h"
 #include "cpu/operations.h"
 #include "typed.h"
 
@@ -65,17 +66,25 @@ struct Reference {
   }
 };
 
-enum class Weight { as_it_is, packed };
+enum class Weight { as_it_is, packed, packed_bf16 };
+
+std::vector<uint16_t> to_bf16(const std::vector<float>& values) {
+  std::vector<uint16_t> halves;
+  for (const float value : values) halves.push_back(f32_to_bf16(value));
+  return halves;
+}
 
 std::vector<float> run(GemmKernel* kernel, const Case& s, const Operands& x, Weight weight = Weight::as_it_is) {
   const Tensor a(TERSOR_F32, {s.m, s.k}, x.a), b(TERSOR_F32, {s.k, s.n}, x.b);
   const Tensor bias(TERSOR_F32, {s.n}, x.bias), c(TERSOR_F32, {s.m, s.n}, x.c);
-  const Tensor panels(TERSOR_F32, {weight == Weight::packed ? cpu::packed_elements(s.n, s.k) : 0});
-  if (weight == Weight::packed) {
+  const bool packed = weight != Weight::as_it_is, bf16 = weight == Weight::packed_bf16;
+  const tersor_dtype dtype = bf16 ? TERSOR_BF16 : TERSOR_F32;
+  const Tensor panels(dtype, {packed ? cpu::packed_elements(s.n, s.k, dtype) : 0});
+  if (packed) {
     REQUIRE((s.transpose_b && !s.transpose_a && !s.accumulate));
-    const Tensor w(TERSOR_F32, {s.n, s.k}, x.b);
+    const Tensor numbers(TERSOR_F32, {s.n, s.k}, x.b), halves(TERSOR_BF16, {s.n, s.k}, to_bf16(x.b));
     Context context;
-    REQUIRE(cpu::pack_gemm(&context, w, panels) == TERSOR_OK);
+    REQUIRE(cpu::pack_gemm(&context, bf16 ? halves : numbers, panels) == TERSOR_OK);
   }
   const GemmArguments arguments = {
       .m = s.m,
@@ -83,7 +92,8 @@ std::vector<float> run(GemmKernel* kernel, const Case& s, const Operands& x, Wei
       .k = s.k,
       .a = {a.data<float>(), s.transpose_a ? 1 : s.k, s.transpose_a ? s.m : 1},
       .b = {b.data<float>(), s.transpose_b ? 1 : s.n, s.transpose_b ? s.k : 1},
-      .panels = weight == Weight::packed ? panels.data<float>() : nullptr,
+      .panels = packed ? panels.data<float>() : nullptr,
+      .bf16_panels = bf16,
       .c = c.data<float>(),
       .epilogue = {s.has_bias ? bias.data<float>() : nullptr, nullptr, s.relu ? TERSOR_RELU : TERSOR_IDENTITY, s.n},
       .accumulate = s.accumulate,
@@ -91,6 +101,12 @@ std::vector<float> run(GemmKernel* kernel, const Case& s, const Operands& x, Wei
   };
   CHECK(kernel(arguments) == TERSOR_OK);
   return c.values<float>();
+}
+
+// A weight of bf16 gives what the same numbers in f32 give, to the bit.
+void check_bf16(const std::string& what, GemmKernel* kernel, const Case& s, Operands operands) {
+  for (float& value : operands.b) value = bf16_to_f32(f32_to_bf16(value));
+  check_same_bits(what, run(kernel, s, operands, Weight::packed_bf16), run(kernel, s, operands, Weight::packed));
 }
 
 void check_every_kernel(const Case& s) {
@@ -101,6 +117,7 @@ void check_every_kernel(const Case& s) {
     if (!s.transpose_b || s.transpose_a || s.accumulate) return;
     check_close(isa + " packed " + s.name(), run(kernel, s, operands, Weight::packed), reference.value,
                 reference.tolerance);
+    check_bf16(isa + " bf16 " + s.name(), kernel, s, operands);
   });
 }
 
@@ -166,7 +183,9 @@ TEST_CASE("gemm gives the same bits for any thread count") {
     const Case s = with_flags(m, n, k, 14);
     const Operands operands(s);
     for_each_kernel(gemm_kernels, [&](const std::string& isa, GemmKernel* kernel) {
-      same_for_any_thread_count(isa + " packed " + s.name(), [&] { return run(kernel, s, operands, Weight::packed); });
+      for (const Weight weight : {Weight::packed, Weight::packed_bf16}) {
+        same_for_any_thread_count(isa + " packed " + s.name(), [&] { return run(kernel, s, operands, weight); });
+      }
     });
   }
 }
@@ -202,10 +221,40 @@ TEST_CASE("a packed weight: panels of 48 columns, or 32 or 16 at the end, k outs
       first += width;
     }
     const Tensor w(TERSOR_F32, {rows, depth}, values);
-    const Tensor panels(TERSOR_F32, {cpu::packed_elements(rows, depth)});
+    const Tensor panels(TERSOR_F32, {cpu::packed_elements(rows, depth, TERSOR_F32)});
     Context context;
     CHECK(cpu::pack_gemm(&context, w, panels) == TERSOR_OK);
     check_same_bits("rows " + std::to_string(rows), panels.values<float>(), expected);
+  }
+}
+
+TEST_CASE("a packed weight of bf16: two k of a column together, zeros beyond the matrix") {
+  const int64_t rows = 17, depth = 3, width = 32;
+  std::vector<uint16_t> w(static_cast<size_t>(rows * depth)), expected(static_cast<size_t>(width * 4));
+  for (size_t i = 0; i < w.size(); ++i) w[i] = static_cast<uint16_t>(i + 1);
+  for (int64_t row = 0; row < rows; ++row) {
+    for (int64_t p = 0; p < depth; ++p) {
+      const int64_t word = p / 2 * width + row;
+      expected[static_cast<size_t>(word * 2 + p % 2)] = w[static_cast<size_t>(row * depth + p)];
+    }
+  }
+  REQUIRE(cpu::packed_elements(rows, depth, TERSOR_BF16) == width * 4);
+  const Tensor given(TERSOR_BF16, {rows, depth}, w), panels(TERSOR_BF16, {width * 4});
+  Context context;
+  CHECK(cpu::pack_gemm(&context, given, panels) == TERSOR_OK);
+  check_same_bits("panels", panels.values<uint16_t>(), expected);
+}
+
+TEST_CASE("a weight of bf16 keeps its subnormal numbers") {
+  for (const int64_t m : {1, 9, 40}) {
+    const Case s = {m, 50, 3, false, true};
+    Operands operands(s);
+    for (float& value : operands.a) value = 0x1p+100f;
+    for (float& value : operands.b) value = 0x1p-130f;
+    for_each_kernel(gemm_kernels, [&](const std::string& isa, GemmKernel* kernel) {
+      const std::vector<float> y = run(kernel, s, operands, Weight::packed_bf16);
+      check_same_bits(isa, y, std::vector<float>(y.size(), 0x3p-30f));
+    });
   }
 }
 
@@ -219,13 +268,16 @@ TEST_CASE("gemm passes NaN and infinity on, through the activation too") {
     for_each_kernel(gemm_kernels, [&](const std::string& isa, GemmKernel* kernel) {
       INFO("kernel ", isa);
       const bool packs = s.transpose_b && !s.transpose_a;
-      const std::vector<float> c = run(kernel, s, operands, packs ? Weight::packed : Weight::as_it_is);
-      for (size_t i = 0; i < c.size(); ++i) {
-        const size_t row = i / static_cast<size_t>(s.n);
-        CAPTURE(i);
-        if (row == 4) CHECK(std::isnan(c[i]));
-        if (row == 6) CHECK(c[i] == INFINITY);
-        if (row != 4 && row != 6) CHECK(std::isfinite(c[i]));
+      for (const Weight weight :
+           {packs ? Weight::packed : Weight::as_it_is, packs ? Weight::packed_bf16 : Weight::as_it_is}) {
+        const std::vector<float> c = run(kernel, s, operands, weight);
+        for (size_t i = 0; i < c.size(); ++i) {
+          const size_t row = i / static_cast<size_t>(s.n);
+          CAPTURE(i);
+          if (row == 4) CHECK(std::isnan(c[i]));
+          if (row == 6) CHECK(c[i] == INFINITY);
+          if (row != 4 && row != 6) CHECK(std::isfinite(c[i]));
+        }
       }
     });
   }

@@ -11,7 +11,7 @@ import {
   RowRule,
   SearchFormat,
 } from '../../lib/native';
-import { Tensor, tensor, tidy, zeros } from '../../lib/tensor';
+import { full, Tensor, tensor, tidy, zeros } from '../../lib/tensor';
 
 /** One valid call of an operation; every test of hostile arguments starts from it and breaks one thing. */
 export interface OperationCase {
@@ -171,6 +171,25 @@ export const CASES: OperationCase[] = [
     args: () => [
       f32([2, 3], 1, 2, 3),
       f32([32 * 3], 1, -2),
+      17,
+      3,
+      f32([17], 1),
+      Activation.relu,
+      f32([2, 17], 0.5),
+      zeros([2, 17]),
+    ],
+    outputs: [7],
+  },
+  {
+    operation: 'packGemm',
+    args: () => [tensor([1, -2, 3], [1, 3], { dtype: 'bf16' }), zeros([16 * 4], 'bf16')],
+    outputs: [1],
+  },
+  {
+    operation: 'gemmPacked',
+    args: () => [
+      f32([2, 3], 1, 2, 3),
+      full([32 * 4], 0.5, 'bf16'),
       17,
       3,
       f32([17], 1),

@@ -71,6 +71,7 @@ const RANK = 3;
 /** Every representation. */
 export const CASES: readonly WeightCase[] = [
   { name: 'dense', kind: 'dense', make: (w) => new Dense(w.clone()) },
+  { name: 'dense bf16', kind: 'dense', make: (w) => new Dense(w.cast('bf16')) },
   ...[...SCHEMES, ...CODEBOOK_SCHEMES].map((scheme) => quantized(scheme, null)),
   ...INTEGER_SCHEMES.flatMap((scheme) => [quantized(scheme, INPUT), quantized(scheme, 'dynamic')]),
   sparse(null, null),

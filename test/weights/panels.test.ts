@@ -1,11 +1,12 @@
 import { expect } from 'chai';
 import { ops, valueAndGradients } from '../../lib';
 import { TersorError } from '../../lib/errors';
+import { DTYPES, native } from '../../lib/native';
 import { philox } from '../../lib/random';
 import { memory, type Tensor, tensor, tidy } from '../../lib/tensor';
 import { Dense } from '../../lib/weights';
 import { repaysPacking } from '../../lib/weights/panels';
-import { EPSILON, expectClose } from '../support/close';
+import { EPSILON, expectClose, expectSameBits } from '../support/close';
 
 /** Large enough to be packed; neither a multiple of a panel nor of a vector. */
 const ROWS = 331;
@@ -78,6 +79,42 @@ describe('products with a dense weight that is packed', () => {
       expect(memory()).to.deep.equal(packed);
       weight.dispose();
       expect(memory()).to.deep.equal(before);
+    }));
+
+  it('are the same in bf16, to the bit, from half the bytes', () =>
+    tidy(() => {
+      const halves = numbers(ROWS, COLUMNS, 1).cast('bf16');
+      const reference = new Dense(halves.cast('f32'));
+      const weight = new Dense(halves.clone());
+      expect(weight.representation).to.equal('bf16');
+      expect(weight.bytes()).to.equal(reference.bytes() / 2);
+      const bias = tensor(Float32Array.from({ length: ROWS }, (_, i) => i / 100 - 1));
+      for (const batch of [1, 2, 9, 70]) {
+        const x = numbers(batch, COLUMNS, 2);
+        const options = { bias, activation: 'gelu' } as const;
+        expectSameBits(weight.matmul(x, options), reference.matmul(x, options), `batch ${batch}`);
+      }
+      expect(weight.store().tensors.get('')?.data).to.deep.equal(new Uint8Array(halves.toArray().buffer));
+      // In f32 from now on; what it stores and how it multiplies stays.
+      expectSameBits(weight.dense(), reference.dense(), 'numbers');
+      expect(weight.bytes()).to.equal(halves.bytes);
+      expect(weight.store().tensors.get('')?.dtype).to.equal('BF16');
+      const late = new Dense(halves.clone());
+      late.dense();
+      const x = numbers(3, COLUMNS, 2);
+      expectSameBits(late.matmul(x), reference.matmul(x), 'asked for its numbers first');
+      for (const each of [weight, reference, late]) each.dispose();
+    }));
+
+  it('refuse any other dtype', () =>
+    tidy(() => {
+      expect(() => new Dense(tensor([1], [1], { dtype: 'f16' })))
+        .to.throw(TersorError, 'expected f32 or bf16, got f16')
+        .with.property('code', 'ERR_TERSOR_DTYPE');
+      expect(() => native.packedElements(2, 3, DTYPES.indexOf('f16'), 'cpu')).to.throw(
+        TersorError,
+        'f32 or bf16, got f16',
+      );
     }));
 
   it('give way to the differentiable product where a gradient is recorded', () =>

@@ -32,6 +32,7 @@ tersor_status gemm(tersor_context* context, const tersor_tensor* a, int32_t tran
       .a = {data_of<const float>(a), transpose_a ? 1 : a_columns, transpose_a ? a_columns : 1},
       .b = {data_of<const float>(b), transpose_b ? 1 : b_columns, transpose_b ? b_columns : 1},
       .panels = nullptr,
+      .bf16_panels = false,
       .c = data_of<float>(c),
       .epilogue = make_epilogue(epilogue, c->shape[1]),
       .accumulate = accumulate != 0,

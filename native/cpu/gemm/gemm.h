@@ -20,6 +20,7 @@ struct GemmArguments {
   int64_t m, n, k;
   StridedMatrix a, b;
   const float* panels;  // packed as in gemm_layout.h, in place of `b`, with a by rows and no accumulation; or null
+  bool bf16_panels;     // they hold pairs of bf16; sums are those of the same numbers in f32, to the bit
   float* c;
   Epilogue epilogue;
   bool accumulate;

@@ -24,6 +24,12 @@ struct Avx2 {
   static Register broadcast(const float* p) { return _mm256_broadcast_ss(p); }
   static Register add(Register a, Register b) { return _mm256_add_ps(a, b); }
   static Register multiply_add(Register a, Register b, Register c) { return _mm256_fmadd_ps(a, b, c); }
+  static Register low_half(Register words) {
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(words), 16));
+  }
+  static Register high_half(Register words) {
+    return _mm256_castsi256_ps(_mm256_and_si256(_mm256_castps_si256(words), _mm256_set1_epi32(-0x10000)));
+  }
   static void store(float* p, Register v) { _mm256_storeu_ps(p, v); }
   static void store(float* p, Register v, Mask m) { _mm256_maskstore_ps(p, m, v); }
 
@@ -33,12 +39,17 @@ struct Avx2 {
   }
 };
 
-constexpr int kTileRows = 6, kTileVectors = 2, kDotRows = 3;
+constexpr int kTileRows = 6, kTileVectors = 2, kRowVectors = 6, kDotRows = 3;
 
 constexpr GemmTiles kTiles = {
     .tile_rows = kTileRows,
     .tile_columns = kTileVectors * Avx2::kWidth,
-    .multiply_tile = PanelTiles<Avx2, kTileRows, kTileVectors>::multiply,
+    .multiply_tile = PanelTiles<Avx2, F32Columns<Avx2>, kTileRows, kTileVectors>::multiply,
+    .multiply_bf16_tile = PanelTiles<Avx2, Bf16Columns<Avx2>, kTileRows, kTileVectors>::multiply,
+    .multiply_row = PanelTiles<Avx2, F32Columns<Avx2>, 1, kRowVectors>::multiply,
+    .multiply_bf16_row = PanelTiles<Avx2, Bf16Columns<Avx2>, 1, kRowVectors>::multiply,
+    .row_columns = kRowVectors * Avx2::kWidth,
+    .widen = widen<Avx2>,
     .pack_rows = pack_panel<Avx2Vector, kTileRows>,
     .pack_columns = {pack_panel<Avx2Vector, 16>, pack_panel<Avx2Vector, 32>, pack_panel<Avx2Vector, 48>},
     .multiply_dots = DotTiles<Avx2, kDotRows>::multiply,

@@ -21,6 +21,12 @@ struct Avx512 {
   static Register broadcast(const float* p) { return _mm512_set1_ps(*p); }
   static Register add(Register a, Register b) { return _mm512_add_ps(a, b); }
   static Register multiply_add(Register a, Register b, Register c) { return _mm512_fmadd_ps(a, b, c); }
+  static Register low_half(Register words) {
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(words), 16));
+  }
+  static Register high_half(Register words) {
+    return _mm512_castsi512_ps(_mm512_and_si512(_mm512_castps_si512(words), _mm512_set1_epi32(-0x10000)));
+  }
   static void store(float* p, Register v) { _mm512_storeu_ps(p, v); }
   static void store(float* p, Register v, Mask m) { _mm512_mask_storeu_ps(p, m, v); }
 
@@ -36,12 +42,17 @@ struct Avx512 {
   }
 };
 
-constexpr int kTileRows = 8, kTileVectors = 3, kDotRows = 6;
+constexpr int kTileRows = 8, kTileVectors = 3, kRowVectors = 6, kDotRows = 6;
 
 constexpr GemmTiles kTiles = {
     .tile_rows = kTileRows,
     .tile_columns = kTileVectors * Avx512::kWidth,
-    .multiply_tile = PanelTiles<Avx512, kTileRows, kTileVectors>::multiply,
+    .multiply_tile = PanelTiles<Avx512, F32Columns<Avx512>, kTileRows, kTileVectors>::multiply,
+    .multiply_bf16_tile = PanelTiles<Avx512, Bf16Columns<Avx512>, kTileRows, kTileVectors>::multiply,
+    .multiply_row = PanelTiles<Avx512, F32Columns<Avx512>, 1, kRowVectors>::multiply,
+    .multiply_bf16_row = PanelTiles<Avx512, Bf16Columns<Avx512>, 1, kRowVectors>::multiply,
+    .row_columns = kRowVectors * Avx512::kWidth,
+    .widen = widen<Avx512>,
     .pack_rows = pack_panel<Avx2Vector, kTileRows>,
     .pack_columns = {pack_panel<Avx2Vector, 16>, pack_panel<Avx2Vector, 32>, pack_panel<Avx2Vector, 48>},
     .multiply_dots = DotTiles<Avx512, kDotRows>::multiply,

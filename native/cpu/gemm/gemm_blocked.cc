@@ -28,6 +28,8 @@ constexpr int64_t kProductsPerChunk = int64_t{1} << 21;
 constexpr int64_t kFewRows = 8;
 // When there are fewer panels, their rows are divided among threads too.
 constexpr int64_t kFewPanels = 16;
+// Of a panel of bf16: up to this many tiles of rows read it as it is, and more read a copy in f32.
+constexpr int64_t kMostTilesOfPairs = 2;
 constexpr int64_t kFloatsPerPackingChunk = int64_t{1} << 15;
 
 // Equal blocks of at most `most`, rather than full ones and a crumb.
@@ -47,13 +49,14 @@ tersor_status multiply_by_dots(const GemmArguments& g, const GemmTiles& tiles) {
   return finished ? TERSOR_OK : TERSOR_CANCELLED;
 }
 
-// Where b is: in panels over `depth` numbers of k, or (row_stride > 0) as rows of the matrix itself.
+// Where b is: in panels over `words` words of k, or (row_stride > 0) as rows of the matrix itself.
 struct PanelSource {
   const float* data;
-  int64_t depth, row_stride;
+  int64_t words, row_stride, numbers_per_word = 1;
 
   const float* at(const Panel& panel, int64_t p) const {
-    return row_stride > 0 ? data + p * row_stride + panel.column : data + panel.column * depth + p * panel.width;
+    if (row_stride > 0) return data + p * row_stride + panel.column;
+    return data + panel.column * words + p / numbers_per_word * panel.width;
   }
   int64_t stride(const Panel& panel) const { return row_stride > 0 ? row_stride : panel.width; }
 };
@@ -84,7 +87,8 @@ class PanelProduct {
       const int64_t columns = std::min(column_block_, g_.n - column);
       for (int64_t p = 0; p < g_.k; p += pass_) {
         const int64_t pass = std::min(pass_, g_.k - p);
-        PanelSource b = {g_.panels, g_.k, 0};
+        const int64_t per_word = numbers_per_word(g_.bf16_panels);
+        PanelSource b = {g_.panels, divide_up(g_.k, per_word), 0, per_word};
         if (packs_b_) {
           if (!pack_columns(column, columns, p, pass, b_panels)) return TERSOR_CANCELLED;
           b = {b_panels, pass, 0};
@@ -150,9 +154,11 @@ class PanelProduct {
                        first_tile, std::min(part_tiles, row_tiles - first_tile), next);
       };
       if (rows == 1) {
-        // Nothing but b to read, and that as one stream, which the processor foresees by itself.
-        for (int64_t unit = begin; unit < end; ++unit) {
-          for (int64_t q = 0; q < pass; q += depth_) multiply_unit(unit, q, nullptr);
+        for (int64_t unit = begin; unit < end;) {
+          const bool two =
+              unit + 1 < end && sequence[unit].width == kPanelColumns && tiles_.row_columns == 2 * kPanelColumns;
+          multiply_row(row, column, columns, p, pass, origin, b, sequence, unit, two);
+          unit += two ? 2 : 1;
         }
         return;
       }
@@ -174,14 +180,48 @@ class PanelProduct {
     });
   }
 
+  // A single row by one panel, or by two side by side. Nothing but b to read, and that as one or two streams, which the
+  // processor foresees by itself.
+  void multiply_row(int64_t row, int64_t column, int64_t columns, int64_t p, int64_t pass, int64_t origin,
+                    const PanelSource& b, const PanelSequence& sequence, int64_t unit, bool two) const {
+    const Panel panel = sequence[unit];
+    const int64_t width = std::min(panel.width + (two ? sequence[unit + 1].width : 0), columns - panel.column);
+    float* c = g_.c + row * g_.n + column + panel.column;
+    for (int64_t q = 0; q < pass; q += depth_) {
+      const TileOperands operands = {
+          .k = std::min(depth_, pass - q),
+          .a = packs_a_ ? a_tiles_ + q / depth_ * tile_stride_ : g_.a.data + p + q,
+          .a_stride = packs_a_ ? tiles_.tile_rows : 1,
+          .b = b.at(panel, origin + q),
+          .b_stride = b.stride(panel),
+          .next_panel = two ? b.at(sequence[unit + 1], origin + q) : nullptr,
+          .c = c,
+          .c_stride = g_.n,
+          .accumulate = g_.accumulate || p + q > 0,
+          .next = nullptr,
+          .next_lines = 0,
+      };
+      (g_.bf16_panels ? tiles_.multiply_bf16_row : tiles_.multiply_row)(operands, 1, static_cast<int>(width));
+    }
+    if (p + pass == g_.k) gemm_finish(g_, row, 1, column + panel.column, width);
+  }
+
   // Tiles [first_tile, first_tile + tiles) by one panel: the panel stays in cache while they go by.
   void multiply_panel(int64_t row, int64_t rows, int64_t column, int64_t columns, int64_t p, int64_t pass, int64_t q,
                       const float* b, int64_t b_stride, const Panel& panel, int64_t first_tile, int64_t tiles,
                       const float* next) const {
     const int64_t tile_rows = tiles_.tile_rows, row_tiles = divide_up(rows, tile_rows);
     const int64_t depth = std::min(depth_, pass - q), width = std::min(panel.width, columns - panel.column);
-    const int64_t lines = next == nullptr ? 0 : divide_up(panel.width * depth, kFloatsPerCacheLine * tiles);
+    const int64_t floats = panel.width * divide_up(depth, numbers_per_word(g_.bf16_panels));
+    const int64_t lines = next == nullptr ? 0 : divide_up(floats, kFloatsPerCacheLine * tiles);
     const bool last = p + q + depth == g_.k;
+    const bool widens = g_.bf16_panels && tiles > kMostTilesOfPairs;
+    alignas(64) float numbers[kPanelColumns * kDepth];
+    if (widens) {
+      tiles_.widen(b, divide_up(depth, 2), panel.width, numbers);
+      b = numbers;
+    }
+    const auto multiply_tile = g_.bf16_panels && !widens ? tiles_.multiply_bf16_tile : tiles_.multiply_tile;
     for (int64_t j = 0; j < width; j += tiles_.tile_columns) {
       for (int64_t tile = first_tile; tile < first_tile + tiles; ++tile) {
         const int64_t i = row + tile * tile_rows, height = std::min(tile_rows, rows - tile * tile_rows);
@@ -191,6 +231,7 @@ class PanelProduct {
             .a_stride = packs_a_ ? tile_rows : 1,
             .b = b + j,
             .b_stride = b_stride,
+            .next_panel = nullptr,
             .c = g_.c + i * g_.n + column + panel.column + j,
             .c_stride = g_.n,
             .accumulate = g_.accumulate || p + q > 0,
@@ -198,7 +239,7 @@ class PanelProduct {
             .next_lines = j == 0 ? lines : 0,
         };
         const int64_t tile_width = std::min<int64_t>(tiles_.tile_columns, width - j);
-        tiles_.multiply_tile(operands, static_cast<int>(height), static_cast<int>(tile_width));
+        multiply_tile(operands, static_cast<int>(height), static_cast<int>(tile_width));
         if (last) gemm_finish(g_, i, height, column + panel.column + j, tile_width);
       }
     }

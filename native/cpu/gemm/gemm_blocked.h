@@ -13,13 +13,14 @@
 
 namespace tersor::cpu {
 
-// c[i][j] = (accumulate ? c : 0) + sum_p a[p * a_stride + i] * b[p * b_stride + j].
+// c[i][j] = (accumulate ? c : 0) + sum_p a[p * a_stride + i] * b[p * b_stride + j]; of bf16, b_stride takes two p.
 struct TileOperands {
   int64_t k;
   const float* a;
   int64_t a_stride;
   const float* b;
   int64_t b_stride;
+  const float* next_panel;  // b of columns from kPanelColumns on; read only by tiles that are wider than a panel
   float* c;
   int64_t c_stride;
   bool accumulate;
@@ -39,6 +40,13 @@ struct GemmTiles {
   int tile_rows, tile_columns;  // of one register tile; panels are a multiple of tile_columns wide or narrower
 
   void (*multiply_tile)(const TileOperands&, int rows, int columns);
+  void (*multiply_bf16_tile)(const TileOperands&, int rows, int columns);
+  // Of a single row, by up to 96 columns: as many sums at a time as cover the latency of an addition.
+  void (*multiply_row)(const TileOperands&, int rows, int columns);
+  void (*multiply_bf16_row)(const TileOperands&, int rows, int columns);
+  int row_columns;  // 48 or 96
+  // Of `words` words of bf16 a column, `width` columns side by side: numbers [2 * words][width].
+  void (*widen)(const float* pairs, int64_t words, int64_t width, float* numbers);
   PackTile* pack_rows;        // width tile_rows
   PackTile* pack_columns[3];  // width 16, 32, 48
 

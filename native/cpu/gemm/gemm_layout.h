@@ -2,7 +2,8 @@
 //
 // Columns of the product (rows of a weight) make panels of 48, the width of the AVX-512 register tile and a multiple of
 // the others'; inside a panel all columns of one k lie side by side, and panels follow each other. Columns beyond
-// the matrix are zero.
+// the matrix are zero. In panels of bf16 a word of 32 bits takes the place of an f32 number: two k of one column, the
+// lower in the low half, with zeros for a k beyond the matrix. Either half is an f32 number after one instruction.
 #pragma once
 
 #include <algorithm>
@@ -15,7 +16,10 @@ inline constexpr int64_t kPanelColumns = 48, kPanelStep = 16;
 constexpr int64_t divide_up(int64_t value, int64_t by) { return (value + by - 1) / by; }
 constexpr int64_t round_up(int64_t value, int64_t multiple) { return divide_up(value, multiple) * multiple; }
 
-// The panel's numbers start at `column` times the depth of the matrix.
+// Numbers of k per 32 bits of a panel.
+constexpr int64_t numbers_per_word(bool bf16) { return bf16 ? 2 : 1; }
+
+// The panel starts at `column` times the words of the matrix's depth.
 struct Panel {
   int64_t column, width;
 };

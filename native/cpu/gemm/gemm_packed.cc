@@ -8,34 +8,47 @@
 namespace tersor::cpu {
 namespace {
 
-// kPanelStep rows of w side by side in a panel of `width`, by squares that fit in L1; zeros where fewer `count` are.
-void pack_rows(const float* w, int64_t depth, int64_t count, float* panel, int64_t width) {
+// kPanelStep rows of w side by side in a panel of `width`, kPerWord numbers of a row together, by squares that fit in
+// L1; zeros where fewer `count` are and behind the last k.
+template <typename T, int64_t kPerWord>
+void pack_rows(const T* w, int64_t depth, int64_t count, T* panel, int64_t width) {
   constexpr int64_t kSquare = 64;
-  for (int64_t begin = 0; begin < depth; begin += kSquare) {
-    const int64_t end = std::min(depth, begin + kSquare);
+  const int64_t padded = round_up(depth, kPerWord);
+  for (int64_t begin = 0; begin < padded; begin += kSquare) {
+    const int64_t end = std::min(padded, begin + kSquare);
     for (int64_t j = 0; j < kPanelStep; ++j) {
-      for (int64_t p = begin; p < end; ++p) panel[p * width + j] = j < count ? w[j * depth + p] : 0.0f;
+      for (int64_t p = begin; p < end; ++p) {
+        panel[(p / kPerWord * width + j) * kPerWord + p % kPerWord] = j < count && p < depth ? w[j * depth + p] : T{0};
+      }
     }
   }
 }
 
-}  // namespace
-
-int64_t packed_elements(int64_t rows, int64_t cols) { return PanelSequence(rows).padded_columns() * cols; }
-
-tersor_status pack_gemm(tersor_context* context, const tersor_tensor* w, const tersor_tensor* panels) {
-  const int64_t rows = w->shape[0], depth = w->shape[1];
+template <typename T, int64_t kPerWord>
+tersor_status pack_panels(tersor_context* context, const tersor_tensor* w, const tersor_tensor* panels) {
+  const int64_t rows = w->shape[0], depth = w->shape[1], padded = round_up(depth, kPerWord);
   const PanelSequence sequence(rows);
   return for_chunks(context, sequence.count(), row_grain(kPanelColumns * depth), [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       const Panel panel = sequence[i];
       for (int64_t j = 0; j < panel.width; j += kPanelStep) {
         const int64_t row = panel.column + j;
-        pack_rows(data_of<const float>(w) + row * depth, depth, rows - row,
-                  data_of<float>(panels) + panel.column * depth + j, panel.width);
+        pack_rows<T, kPerWord>(data_of<const T>(w) + row * depth, depth, rows - row,
+                               data_of<T>(panels) + panel.column * padded + j * kPerWord, panel.width);
       }
     }
   });
+}
+
+}  // namespace
+
+int64_t packed_elements(int64_t rows, int64_t cols, tersor_dtype dtype) {
+  return PanelSequence(rows).padded_columns() * round_up(cols, numbers_per_word(dtype == TERSOR_BF16));
+}
+
+tersor_status pack_gemm(tersor_context* context, const tersor_tensor* w, const tersor_tensor* panels) {
+  if (w->dtype == TERSOR_BF16) return pack_panels<uint16_t, numbers_per_word(true)>(context, w, panels);
+  return pack_panels<float, numbers_per_word(false)>(context, w, panels);
 }
 
 tersor_status gemm_packed(tersor_context* context, const tersor_tensor* x, const tersor_packed* w,
@@ -47,6 +60,7 @@ tersor_status gemm_packed(tersor_context* context, const tersor_tensor* x, const
       .a = {data_of<const float>(x), w->cols, 1},
       .b = {},
       .panels = data_of<const float>(&w->panels),
+      .bf16_panels = w->panels.dtype == TERSOR_BF16,
       .c = data_of<float>(y),
       .epilogue = make_epilogue(epilogue, w->rows),
       .accumulate = false,

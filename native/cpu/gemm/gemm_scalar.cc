@@ -1,6 +1,7 @@
 // Reference: straight loops, one order of summation per layout.
 #include <algorithm>
 
+#include "core/half.h"
 #include "core/thread_pool.h"
 #include "cpu/gemm/gemm.h"
 #include "cpu/gemm/gemm_layout.h"
@@ -48,10 +49,18 @@ void row_of_panels(const GemmArguments& g, int64_t i) {
   const PanelSequence sequence(g.n);
   for (int64_t unit = 0; unit < sequence.count(); ++unit) {
     const Panel panel = sequence[unit];
-    const float* b = g.panels + panel.column * g.k;
     float sums[kPanelColumns] = {};
-    for (int64_t p = 0; p < g.k; ++p, b += panel.width) {
-      for (int64_t j = 0; j < panel.width; ++j) sums[j] += a[p] * b[j];
+    if (g.bf16_panels) {
+      const auto* b = reinterpret_cast<const uint16_t*>(g.panels) + panel.column * round_up(g.k, 2);
+      for (int64_t p = 0; p < g.k; ++p) {
+        const uint16_t* row = b + p / 2 * panel.width * 2 + p % 2;
+        for (int64_t j = 0; j < panel.width; ++j) sums[j] += a[p] * bf16_to_f32(row[2 * j]);
+      }
+    } else {
+      const float* b = g.panels + panel.column * g.k;
+      for (int64_t p = 0; p < g.k; ++p, b += panel.width) {
+        for (int64_t j = 0; j < panel.width; ++j) sums[j] += a[p] * b[j];
+      }
     }
     std::copy_n(sums, std::min(panel.width, g.n - panel.column), g.c + i * g.n + panel.column);
   }

@@ -2,57 +2,86 @@
 // is in an anonymous namespace, so that no copy made with ISA flags can be linked into baseline code.
 //
 // Vector brings: Register, Mask, kWidth, mask(n), zero(), load(p), load(p, mask), broadcast(p), add, multiply_add(a, b,
-// c), store(p, v), store(p, v, mask), store_sums(p, a, b, c, d) of the sums of four.
+// c), store(p, v), store(p, v, mask), store_sums(p, a, b, c, d) of the sums of four, and of 32-bit words that hold two
+// numbers of bf16: low_half(words), high_half(words).
 #pragma once
 
 #include <cstdint>
 
 #include "cpu/gemm/gemm_blocked.h"
+#include "cpu/gemm/gemm_layout.h"
 #include "cpu/vector/outer_product.h"
 
 namespace tersor::cpu {
 namespace {
 
+// How a tile reads b: kDepth numbers of k at a time.
+template <typename Vector>
+struct F32Columns {
+  static constexpr int kDepth = 1;
+  template <int>
+  static typename Vector::Register read(typename Vector::Register numbers) {
+    return numbers;
+  }
+};
+
+template <typename Vector>
+struct Bf16Columns {
+  static constexpr int kDepth = 2;
+  template <int kHalf>
+  static typename Vector::Register read(typename Vector::Register words) {
+    return kHalf == 0 ? Vector::low_half(words) : Vector::high_half(words);
+  }
+};
+
 // One tile of kRows x (kVectors * width) products over panels; the last vector covers only the columns of `mask` when
 // kMasked. While there is something to ask for, each step asks for kLines cache lines. Every sum runs over k in order
 // whatever the tile, so that a row's bits do not depend on the rows beside it.
-template <typename Vector, int kRows, int kVectors, bool kMasked, int kLines>
+template <typename Vector, typename Columns, int kRows, int kVectors, bool kMasked, int kLines>
 void panel_tile(const TileOperands& t, typename Vector::Mask mask) {
   using Register = typename Vector::Register;
   Register sums[kRows][kVectors];
 #pragma GCC unroll 16
   for (int i = 0; i < kRows; ++i) {
-#pragma GCC unroll 4
+#pragma GCC unroll 12
     for (int v = 0; v < kVectors; ++v) {
       sums[i][v] = Vector::zero();
       __builtin_prefetch(t.c + i * t.c_stride + v * Vector::kWidth);
     }
   }
-  const float *a = t.a, *b = t.b, *next = t.next;
+  const float *a = t.a, *b = t.b, *next_panel = t.next_panel, *next = t.next;
   const int64_t a_stride = t.a_stride, b_stride = t.b_stride;
-  const auto step = [&]() __attribute__((always_inline)) {
+  const auto multiply = [&]<int kHalf>() __attribute__((always_inline)) {
     Register columns[kVectors];
-#pragma GCC unroll 4
+#pragma GCC unroll 12
     for (int v = 0; v < kVectors; ++v) {
       const bool masked = kMasked && v == kVectors - 1;
-      columns[v] = masked ? Vector::load(b + v * Vector::kWidth, mask) : Vector::load(b + v * Vector::kWidth);
+      const int column = v * Vector::kWidth;
+      const float* from = column < kPanelColumns ? b + column : next_panel + (column - kPanelColumns);
+      columns[v] = Columns::template read<kHalf>(masked ? Vector::load(from, mask) : Vector::load(from));
     }
     add_outer_product<Vector>(a, columns, sums);
     a += a_stride;
+  };
+  const auto step = [&]() __attribute__((always_inline)) {
+    multiply.template operator()<0>();
+    if constexpr (Columns::kDepth == 2) multiply.template operator()<1>();
     b += b_stride;
+    if constexpr (kVectors * Vector::kWidth > kPanelColumns) next_panel += b_stride;
   };
   int64_t p = 0;
-  const int64_t asking = (t.next_lines + kLines - 1) / kLines;
-  for (; p < t.k && p < asking; ++p) {
+  const int64_t steps = t.k / Columns::kDepth, asking = (t.next_lines + kLines - 1) / kLines;
+  for (; p < steps && p < asking; ++p) {
 #pragma GCC unroll 4
     for (int line = 0; line < kLines; ++line) __builtin_prefetch(next + line * 16, 0, 2);  // more than L1 holds
     next += kLines * 16;
     step();
   }
-  for (; p < t.k; ++p) step();
+  for (; p < steps; ++p) step();
+  if (Columns::kDepth == 2 && t.k % 2 != 0) multiply.template operator()<0>();
 #pragma GCC unroll 16
   for (int i = 0; i < kRows; ++i) {
-#pragma GCC unroll 4
+#pragma GCC unroll 12
     for (int v = 0; v < kVectors; ++v) {
       Register sum = sums[i][v];
       float* out = t.c + i * t.c_stride + v * Vector::kWidth;
@@ -68,7 +97,7 @@ void panel_tile(const TileOperands& t, typename Vector::Mask mask) {
 }
 
 // Picks the instance for the tile's true height and width.
-template <typename Vector, int kTileRows, int kVectors>
+template <typename Vector, typename Columns, int kTileRows, int kVectors>
 struct PanelTiles {
   static void multiply(const TileOperands& operands, int rows, int columns) {
     by_rows<kTileRows>(operands, rows, columns);
@@ -89,17 +118,29 @@ struct PanelTiles {
       if (columns <= (kCount - 1) * Vector::kWidth) return by_vectors<kRows, kCount - 1>(operands, columns);
     }
     const auto mask = Vector::mask(columns - (kCount - 1) * Vector::kWidth);
+    const int64_t steps = operands.k / Columns::kDepth;
     if (columns != kCount * Vector::kWidth) {
-      panel_tile<Vector, kRows, kCount, true, 1>(operands, mask);
-    } else if (operands.next_lines > 2 * operands.k) {
-      panel_tile<Vector, kRows, kCount, false, 3>(operands, mask);
-    } else if (operands.next_lines > operands.k) {
-      panel_tile<Vector, kRows, kCount, false, 2>(operands, mask);
+      panel_tile<Vector, Columns, kRows, kCount, true, 1>(operands, mask);
+    } else if (operands.next_lines > 2 * steps) {
+      panel_tile<Vector, Columns, kRows, kCount, false, 3>(operands, mask);
+    } else if (operands.next_lines > steps) {
+      panel_tile<Vector, Columns, kRows, kCount, false, 2>(operands, mask);
     } else {
-      panel_tile<Vector, kRows, kCount, false, 1>(operands, mask);
+      panel_tile<Vector, Columns, kRows, kCount, false, 1>(operands, mask);
     }
   }
 };
+
+template <typename Vector>
+void widen(const float* pairs, int64_t words, int64_t width, float* numbers) {
+  for (int64_t word = 0; word < words; ++word, pairs += width, numbers += 2 * width) {
+    for (int64_t j = 0; j < width; j += Vector::kWidth) {
+      const typename Vector::Register both = Vector::load(pairs + j);
+      Vector::store(numbers + j, Vector::low_half(both));
+      Vector::store(numbers + width + j, Vector::high_half(both));
+    }
+  }
+}
 
 // kRows x kColumns dot products along k, kColumns <= 4.
 template <typename Vector, int kRows, int kColumns>

@@ -80,6 +80,7 @@ class GramProduct {
               .a_stride = rows.width,
               .b = panels_ + panel.column * depth + j,
               .b_stride = panel.width,
+              .next_panel = nullptr,
               .c = g_.h + (rows.column + row) * g_.columns + panel.column + j,
               .c_stride = g_.columns,
               .accumulate = accumulate,

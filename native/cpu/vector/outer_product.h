@@ -33,7 +33,7 @@ template <typename Vector, int kRows, int kVectors, typename Number>
 #pragma GCC unroll 16
   for (int i = kWhole; i < kRows; ++i) {
     const auto factor = Vector::broadcast(factors + i);
-#pragma GCC unroll 4
+#pragma GCC unroll 12
     for (int v = 0; v < kVectors; ++v) sums[i][v] = Vector::multiply_add(factor, columns[v], sums[i][v]);
   }
 }

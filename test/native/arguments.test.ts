@@ -47,7 +47,8 @@ describe('native operations', () => {
       'devices',
       'versions',
     ];
-    expect(Object.keys(native)).to.have.members([...CASES.map(({ operation }) => operation), ...others]);
+    const covered = new Set(CASES.map(({ operation }) => operation));
+    expect(Object.keys(native)).to.have.members([...covered, ...others]);
   });
 
   for (const { operation, args, outputs, anyShape = [], anyColumns = [], anyNumber = [] } of CASES) {

@@ -182,7 +182,7 @@ export const CASES: OperationCase[] = [
   },
   {
     operation: 'packGemm',
-    args: () => [tensor([1, -2, 3], [1, 3], { dtype: 'bf16' }), zeros([16 * 4], 'bf16')],
+    args: () => [tensor([1, -2], [1, 2], { dtype: 'bf16' }), zeros([16 * 2], 'bf16')],
     outputs: [1],
   },
   {

@@ -215,7 +215,7 @@ class PanelProduct {
     const int64_t floats = panel.width * divide_up(depth, numbers_per_word(g_.bf16_panels));
     const int64_t lines = next == nullptr ? 0 : divide_up(floats, kFloatsPerCacheLine * tiles);
     const bool last = p + q + depth == g_.k;
-    const bool widens = g_.bf16_panels && tiles > kMostTilesOfPairs;
+    const bool widens = g_.bf16_panels && (tiles > kMostTilesOfPairs || tiles_.multiply_bf16_tile == nullptr);
     alignas(64) float numbers[kPanelColumns * kDepth];
     if (widens) {
       tiles_.widen(b, divide_up(depth, 2), panel.width, numbers);

@@ -40,7 +40,7 @@ struct GemmTiles {
   int tile_rows, tile_columns;  // of one register tile; panels are a multiple of tile_columns wide or narrower
 
   void (*multiply_tile)(const TileOperands&, int rows, int columns);
-  void (*multiply_bf16_tile)(const TileOperands&, int rows, int columns);
+  void (*multiply_bf16_tile)(const TileOperands&, int rows, int columns);  // null: panels are widened first
   // Of a single row, by up to 96 columns: as many sums at a time as cover the latency of an addition.
   void (*multiply_row)(const TileOperands&, int rows, int columns);
   void (*multiply_bf16_row)(const TileOperands&, int rows, int columns);

@@ -25,6 +25,7 @@ const std::map<std::string, Benchmark (*)(const Parameters&)> kFamilies = {
     {"embedding_bag", embedding_bag},
     {"attention", attention},
     {"nm_f32", nm_f32},
+    {"nm_int8", nm_int8},
     {"block_f32", block_f32},
     {"block_int8", block_int8},
     {"svd_randomized", svd_randomized},

@@ -51,6 +51,7 @@ Benchmark csr_int8(const Parameters& shape);
 Benchmark csr_transposed(const Parameters& shape);
 Benchmark csr_sddmm(const Parameters& shape);
 Benchmark nm_f32(const Parameters& shape);
+Benchmark nm_int8(const Parameters& shape);
 Benchmark block_f32(const Parameters& shape);
 Benchmark block_int8(const Parameters& shape);
 Benchmark svd_f32(const Parameters& shape);

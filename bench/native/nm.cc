@@ -1,9 +1,10 @@
 // Products with a weight that keeps `keep` of every `group` columns, x[m,k] * w[n,k]^T, against the peer's dense
-// product.
+// product of the same type.
 #include <memory>
 #include <random>
 
 #include "benchmark.h"
+#include "int8_layer.h"
 #include "operand.h"
 #include "peer.h"
 
@@ -11,6 +12,7 @@ namespace tersor::bench {
 namespace {
 
 // Zeroes all but `keep` elements, chosen at random, of every `group`.
+template <typename T>
 void thin_out(const Operand& w, int64_t keep, int64_t group) {
   std::minstd_rand random(5);
   for (int64_t first = 0; first < w.size(); first += group) {
@@ -20,7 +22,7 @@ void thin_out(const Operand& w, int64_t keep, int64_t group) {
       if (kept)
         --left;
       else
-        w.data<float>()[first + j] = 0;
+        w.data<T>()[first + j] = 0;
     }
   }
 }
@@ -44,22 +46,55 @@ struct Product {
         nm{.packed = *static_cast<const tersor_tensor*>(packed), .rows = n, .cols = k, .keep = keep, .group = group} {
     x.fill<float>(1, -1000, 1000, 1000);
     w.fill<float>(2, 1, 1000, 1000);
-    thin_out(w, keep, group);
+    thin_out<float>(w, keep, group);
     call(tersor_cpu_backend()->pack_nm, w, keep, group, packed);
   }
 };
+
+struct IntegerProduct : Int8Layer {
+  int32_t keep, group;
+  Operand w, packed;
+  tersor_nm nm;
+  tersor_int8_codes input{1, 0};
+
+  explicit IntegerProduct(const Parameters& shape)
+      : Int8Layer(shape),
+        keep(static_cast<int32_t>(shape["keep"])),
+        group(static_cast<int32_t>(shape["group"])),
+        w(TERSOR_I8, {n, k}),
+        packed(TERSOR_U8, {tersor_cpu_backend()->nm_int8_bytes(n, k, keep, group)}),
+        nm{.packed = *packed, .rows = n, .cols = k, .keep = keep, .group = group} {
+    w.fill<int8_t>(2, -127, 127);
+    thin_out<int8_t>(w, keep, group);
+    call(tersor_cpu_backend()->pack_nm_int8, w, keep, group, packed);
+  }
+};
+
+// Only what is kept counts as work.
+template <typename Product>
+Benchmark work_of(const Product& p, Arithmetic arithmetic) {
+  Benchmark benchmark;
+  benchmark.arithmetic = arithmetic;
+  benchmark.operations = 2.0 * static_cast<double>(p.m * p.n * p.k * p.keep / p.group);
+  benchmark.bytes = static_cast<double>(p.x.bytes() + p.packed.bytes() + p.y.bytes());
+  return benchmark;
+}
 
 }  // namespace
 
 Benchmark nm_f32(const Parameters& shape) {
   const auto p = std::make_shared<Product>(shape);
-  Benchmark benchmark;
-  benchmark.arithmetic = Arithmetic::f32;
-  // Only what is kept counts as work.
-  benchmark.operations = 2.0 * static_cast<double>(p->m * p->n * p->k * p->keep / p->group);
-  benchmark.bytes = static_cast<double>(p->x.bytes() + p->packed.bytes() + p->y.bytes());
+  Benchmark benchmark = work_of(*p, Arithmetic::f32);
   benchmark.ours = [p] { call(tersor_cpu_backend()->nm_gemm, p->x, &p->nm, nullptr, p->y); };
   set_peer(benchmark, p, p->y, {.m = p->m, .n = p->n, .k = p->k, .x = p->x.data<float>(), .w = p->w.data<float>()});
+  return benchmark;
+}
+
+Benchmark nm_int8(const Parameters& shape) {
+  const auto p = std::make_shared<IntegerProduct>(shape);
+  Benchmark benchmark = work_of(*p, Arithmetic::int8);
+  benchmark.ours = [p] { call(tersor_cpu_backend()->nm_gemm_int8, p->x, &p->nm, &p->input, p->scales, nullptr, p->y); };
+  set_peer(benchmark, p, p->y, p->dense(p->w.data<int8_t>()));
   return benchmark;
 }
 

@@ -374,6 +374,17 @@ typedef struct tersor_backend {
   tersor_status (*nm_gemm)(tersor_context*, const tersor_tensor* x, const tersor_nm* w, const tersor_epilogue*,
                            const tersor_tensor* y);
 
+  // The same for weights i8 [rows, cols], to the bit what gemm_int8 and, when `input` is null, gemm_int8_dynamic give
+  // with the dense weight; y is f32, of unpack_nm_int8 i8.
+  int64_t (*nm_int8_bytes)(int64_t rows, int64_t cols, int32_t keep, int32_t group);
+  tersor_status (*pack_nm_int8)(tersor_context*, const tersor_tensor* w, int32_t keep, int32_t group,
+                                const tersor_tensor* packed);
+  tersor_status (*unpack_nm_int8)(tersor_context*, const tersor_nm* w, const tersor_tensor* ids,
+                                  const tersor_tensor* y);
+  tersor_status (*nm_gemm_int8)(tersor_context*, const tersor_tensor* x, const tersor_nm* w,
+                                const tersor_int8_codes* input, const tersor_tensor* scales, const tersor_epilogue*,
+                                const tersor_tensor* y);
+
   // y[M,N] = epilogue(x[M,K] * w^T), f32. NaN and infinity in x reach the rows of w that have a block for their column.
   tersor_status (*block_gemm)(tersor_context*, const tersor_tensor* x, const tersor_blocks* w, const tersor_epilogue*,
                               const tersor_tensor* y);

@@ -13,6 +13,7 @@ Int8Product product_of(const tersor_tensor* x, const tersor_int8_weight* w, cons
   return {.m = x->shape[0],
           .x = int8_input(x, input),
           .w = {data_of<const uint8_t>(&w->packed), w->rows, w->cols},
+          .nm = nullptr,
           .scales = data_of<const float>(scales),
           .one_scale = elements_of(scales) == 1,
           .epilogue = make_epilogue(epilogue, w->rows),

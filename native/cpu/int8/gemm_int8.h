@@ -8,7 +8,7 @@
 #include "backend/kernels.h"
 #include "cpu/compress/encode.h"
 #include "cpu/epilogue/epilogue.h"
-#include "cpu/int8/layout.h"
+#include "cpu/int8/nm_layout.h"
 
 namespace tersor::cpu {
 
@@ -25,6 +25,7 @@ struct Int8Product {
   int64_t m;
   Int8Input x;
   PackedInt8 w;
+  const PackedNmInt8* nm;  // what w is when it does not lie there in the dense layout, or null
   const float* scales;
   bool one_scale;
   Epilogue epilogue;

@@ -2,6 +2,7 @@
 #include <bit>
 #include <cstring>
 
+#include "cpu/int8/expand_nm.h"
 #include "cpu/int8/gemm_int8.h"
 #include "cpu/int8/int8_rows.h"
 
@@ -45,6 +46,8 @@ class TilePass {
     const int64_t steps = product_.w.steps(), together = panel_steps(steps);
     for (int64_t step = 0; step == 0 || step < steps; step += together) {
       const int64_t count = std::min(together, steps - step);
+      const int8_t *w, *next;
+      bring(tile, step, count, w, next);
       for (int64_t number = 0; number < panels_; ++number) {
         const int64_t i = number * panel_rows_;
         Int8Panel panel{};
@@ -52,9 +55,9 @@ class TilePass {
         panel.x = x_.codes(step * kInt8Depth, i);
         panel.x_stride = x_.stride();
         panel.rows = std::min(panel_rows_, rows_ - i);
-        panel.w = product_.w.step(tile, step);
+        panel.w = w;
         set_start(tile, step, i, panel);
-        set_ahead(number, panel);
+        set_ahead(number, next, panel);
         if (step + count < steps) {
           panel.sums = sums_ + i * kInt8Columns;
           multiply_(panel);
@@ -66,16 +69,34 @@ class TilePass {
   }
 
  private:
+  // Some steps of the weight as kernels read them, and what will be read after them.
+  void bring(int64_t tile, int64_t step, int64_t count, const int8_t*& w, const int8_t*& next) {
+    if (product_.nm == nullptr) {
+      w = product_.w.step(tile, step);
+      next = w + count * kInt8StepBytes;
+      return;
+    }
+    const PackedNmInt8& nm = *product_.nm;
+    const int64_t first = step / kNmInt8Steps, eights = (count + kNmInt8Steps - 1) / kNmInt8Steps;
+    expand_nm_kernels.best()(nm.eight(tile, first), eights, nm.held(), expanded_);
+    w = expanded_;
+    next = reinterpret_cast<const int8_t*>(nm.eight(tile, first + eights));
+  }
+
+  const int32_t* row_sums(int64_t tile) const {
+    return product_.nm == nullptr ? product_.w.row_sums(tile) : product_.nm->row_sums(tile);
+  }
+
   // Everything that is the same for all rows.
   void prepare(int64_t tile) {
     const int64_t column = tile * kInt8Columns, columns = std::min(kInt8Columns, product_.w.rows - column);
-    const int32_t* row_sums = product_.w.row_sums(tile);
+    const int32_t* sums_of_rows = row_sums(tile);
     const auto zero = static_cast<uint32_t>(product_.x.zero_point);
     for (int64_t j = 0; j < kInt8Columns; ++j) {
       const float scale = j >= columns ? 0 : product_.scales[product_.one_scale ? 0 : column + j];
       factors_[j] = product_.x.dynamic ? scale : product_.x.scale * scale;
       // Unsigned: a weight whose sums are not its own gives wrong numbers, not undefined behaviour.
-      start_[j] = static_cast<int32_t>(0u - zero * static_cast<uint32_t>(row_sums[j]));
+      start_[j] = static_cast<int32_t>(0u - zero * static_cast<uint32_t>(sums_of_rows[j]));
     }
   }
 
@@ -84,7 +105,7 @@ class TilePass {
       panel.start = sums_ + i * kInt8Columns;
       panel.start_stride = kInt8Columns;
     } else if (product_.x.dynamic) {
-      panel.start = product_.w.row_sums(tile);
+      panel.start = row_sums(tile);
       panel.zero_points = x_.zero_points() + i;
     } else {
       panel.start = start_;
@@ -93,11 +114,12 @@ class TilePass {
 
   // One panel of rows reads the weight once: prefetch what it comes to. Of more, each fetches a part of the weight's
   // next panel, while its own is in cache.
-  void set_ahead(int64_t number, Int8Panel& panel) const {
+  void set_ahead(int64_t number, const int8_t* next, Int8Panel& panel) const {
     panel.ahead_lines = panels_ == 1 ? 8 : panels_ < 8 ? 4 : 1;
     const int64_t part = panel.steps / 4 * 64 * panel.ahead_lines;
     const int64_t offset = std::min(number * part, panel.steps * kInt8StepBytes);
-    panel.ahead = panel.w + (panels_ == 1 ? kAheadBytes : panel.steps * kInt8StepBytes + offset);
+    const bool once = panels_ == 1 && product_.nm == nullptr;
+    panel.ahead = once ? panel.w + kAheadBytes : next + offset;
   }
 
   void finish(int64_t tile, int64_t i, Int8Panel& panel) {
@@ -131,6 +153,7 @@ class TilePass {
   alignas(64) int32_t sums_[kPassRows * kInt8Columns];
   alignas(64) int32_t start_[kInt8Columns];
   alignas(64) float factors_[kInt8Columns];
+  alignas(64) int8_t expanded_[kMostPanelSteps * kInt8StepBytes];
   alignas(64) float results_[kMostTileRows * kInt8Columns];
 };
 

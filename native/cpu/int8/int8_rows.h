@@ -8,7 +8,8 @@ namespace tersor::cpu {
 
 // Steps of a panel: 32 columns of the weight stay in the first cache while all rows of a pass go by. Depths that fit
 // whole get one panel, and no sums on the way.
-inline int64_t panel_steps(int64_t steps) { return steps <= 256 ? 256 : 128; }
+inline constexpr int64_t kMostPanelSteps = 256;
+inline int64_t panel_steps(int64_t steps) { return steps <= kMostPanelSteps ? kMostPanelSteps : 128; }
 
 // What the codes of one row stand for. Those of a blank row, which holds NaN or infinity, are 0 and its scale is NaN.
 struct RowCodes {

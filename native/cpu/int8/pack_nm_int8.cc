@@ -1,0 +1,132 @@
+#include <cstring>
+#include <limits>
+
+#include "cpu/ids.h"
+#include "cpu/int8/expand_nm.h"
+#include "cpu/operations.h"
+#include "cpu/parallel.h"
+#include "cpu/view.h"
+
+namespace tersor::cpu {
+
+const KernelList<ExpandNmKernel> expand_nm_kernels("expand_nm", {
+#if TERSOR_X86
+  {"expand_nm_avx512", Isa::avx512, expand_nm_avx512}, {"expand_nm_avx2", Isa::avx2, expand_nm_avx2},
+#endif
+      {"expand_nm_scalar", Isa::scalar, expand_nm_scalar},
+});
+
+namespace {
+
+// The column at which the row's first group with more than `keep` nonzeros begins, or -1.
+int64_t crowded_group(const int8_t* row, const PackedNmInt8& w) {
+  for (int64_t column = 0; column < w.columns; column += w.group) {
+    int64_t nonzeros = 0;
+    for (int64_t k = column; k < std::min(column + w.group, w.columns); ++k) nonzeros += row[k] != 0;
+    if (nonzeros > w.keep) return column;
+  }
+  return -1;
+}
+
+// Where the nonzeros of a row of a tile go, step by step.
+class RowPacker {
+ public:
+  RowPacker(const PackedNmInt8& w, uint8_t* tile, int64_t row)
+      : held_(w.held()),
+        half_bytes_(w.half_bytes()),
+        half_(tile + kInt8SumBytes + row / kNmInt8HalfRows * half_bytes_),
+        row_(row % kNmInt8HalfRows) {}
+
+  void pack(const int8_t* row, int64_t columns) const {
+    for (int64_t k = 0; k < columns; ++k) {
+      if (row[k] == 0) continue;
+      const int64_t step = k / kInt8Depth, place = step % kNmInt8Steps;
+      uint8_t* half = half_ + step / kNmInt8Steps * 2 * half_bytes_;
+      uint32_t& mask = reinterpret_cast<uint32_t*>(half)[row_];
+      const uint32_t before = mask >> place * 4 & 15;
+      const int64_t rank = __builtin_popcount(before);
+      mask |= 1u << (place * 4 + k % kInt8Depth);
+      half[kNmInt8HalfRows * 4 + (place * kNmInt8HalfRows + row_) * held_ + rank] = static_cast<uint8_t>(row[k]);
+    }
+  }
+
+ private:
+  const int64_t held_, half_bytes_;
+  uint8_t* const half_;
+  const int64_t row_;
+};
+
+}  // namespace
+
+int64_t nm_int8_bytes(int64_t rows, int64_t columns, int32_t keep, int32_t group) {
+  const PackedNmInt8 w = {nullptr, rows, columns, keep, group};
+  int64_t bytes;
+  return __builtin_mul_overflow(w.tiles(), w.tile_bytes(), &bytes) ? std::numeric_limits<int64_t>::max() : bytes;
+}
+
+tersor_status pack_nm_int8(tersor_context* context, const tersor_tensor* dense, int32_t keep, int32_t group,
+                           const tersor_tensor* packed) {
+  const PackedNmInt8 w = {nullptr, rows_of(dense), columns_of(dense), keep, group};
+  const auto* from = data_of<const int8_t>(dense);
+  FirstPlace crowded;
+  tersor_status status = for_chunks(context, w.rows, row_grain(w.columns), [&](int64_t begin, int64_t end) {
+    for (int64_t row = begin; row < end; ++row) {
+      const int64_t column = crowded_group(from + row * w.columns, w);
+      if (column >= 0) crowded.report(row * w.columns + column);
+    }
+  });
+  if (status != TERSOR_OK) return status;
+  if (crowded.found()) {
+    return fail(context, TERSOR_INVALID_ARGUMENT,
+                "expected at most %d nonzeros of %d columns, got more, at w[%lld, %lld]", keep, group,
+                static_cast<long long>(crowded.place() / w.columns),
+                static_cast<long long>(crowded.place() % w.columns));
+  }
+  if (w.is_dense()) return pack_int8(context, dense, packed);
+  return for_chunks(context, w.tiles(), row_grain(4 * kInt8Columns * w.columns), [&](int64_t begin, int64_t end) {
+    for (int64_t tile = begin; tile < end; ++tile) {
+      uint8_t* to = data_of<uint8_t>(packed) + tile * w.tile_bytes();
+      std::memset(to, 0, static_cast<size_t>(w.tile_bytes()));
+      for (int64_t i = 0; i < std::min(kInt8Columns, w.rows - tile * kInt8Columns); ++i) {
+        const int8_t* row = from + (tile * kInt8Columns + i) * w.columns;
+        uint32_t sum = 0;  // of numbers of any length: a sum that does not fit is never used
+        for (int64_t k = 0; k < w.columns; ++k) sum += static_cast<uint32_t>(row[k]);
+        std::memcpy(to + i * 4, &sum, 4);
+        RowPacker(w, to, i).pack(row, w.columns);
+      }
+    }
+  });
+}
+
+tersor_status unpack_nm_int8(tersor_context* context, const tersor_nm* weight, const tersor_tensor* ids,
+                             const tersor_tensor* y) {
+  if (ids != nullptr) {
+    if (const tersor_status status = check_ids(context, ids, weight->rows); status != TERSOR_OK) return status;
+  }
+  const PackedNmInt8 w = {data_of<const uint8_t>(&weight->packed), weight->rows, weight->cols, weight->keep,
+                          weight->group};
+  const auto* id = ids == nullptr ? nullptr : data_of<const int32_t>(ids);
+  return for_chunks(context, rows_of(y), row_grain(kInt8Columns * w.columns), [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t row = id == nullptr ? i : id[i], tile = row / kInt8Columns;
+      int8_t* to = data_of<int8_t>(y) + i * w.columns;
+      alignas(64) int8_t steps[kNmInt8Steps * kInt8StepBytes];
+      for (int64_t column = 0; column < w.columns; column += kNmInt8Steps * kInt8Depth) {
+        const int64_t step = column / kInt8Depth;
+        const int8_t* from = steps;
+        if (w.is_dense()) {
+          from = w.dense().step(tile, step);
+        } else {
+          expand_nm_kernels.best()(w.eight(tile, step / kNmInt8Steps), 1, w.held(), steps);
+        }
+        from += row % kInt8Columns * kInt8Depth;
+        for (int64_t k = column; k < std::min(column + kNmInt8Steps * kInt8Depth, w.columns); k += kInt8Depth) {
+          const auto count = static_cast<size_t>(std::min(kInt8Depth, w.columns - k));
+          std::memcpy(to + k, from + (k - column) / kInt8Depth * kInt8StepBytes, count);
+        }
+      }
+    }
+  });
+}
+
+}  // namespace tersor::cpu

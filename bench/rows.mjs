@@ -253,7 +253,7 @@ function csr() {
   ];
 }
 
-/** 2:4 weights against the dense product. @returns {Row[]} */
+/** 2:4 weights against the dense product of the same type. @returns {Row[]} */
 function nm() {
   /** @type {(m: number, n: number) => readonly [number, number] | null} */
   const target = (m, n) => {
@@ -261,16 +261,19 @@ function nm() {
     if (m === 16) return n === 1024 ? [1.25, 1.2] : [1.6, 1.5];
     return n === 1024 ? [1.35, 1.3] : [1.5, 1.4];
   };
-  return [SQUARE_4096, SQUARE_1024].flatMap(({ n, k }) =>
-    BATCHES.map((m) => ({
-      kernel: '2:4 f32',
-      shape: shapeOf(m, n, k),
-      job: `nm_f32:m=${m},n=${n},k=${k},keep=2,group=4`,
-      quick: n === 1024 && m <= 128,
-      measure: 'ratio',
-      target: target(m, n),
-    })),
-  );
+  /** @type {(type: 'f32' | 'int8') => Row[]} */
+  const family = (type) =>
+    [SQUARE_4096, SQUARE_1024].flatMap(({ n, k }) =>
+      BATCHES.map((m) => ({
+        kernel: `2:4 ${type}`,
+        shape: shapeOf(m, n, k),
+        job: `nm_${type}:m=${m},n=${n},k=${k},keep=2,group=4`,
+        quick: n === 1024 && m <= 128,
+        measure: 'ratio',
+        target: type === 'f32' ? target(m, n) : null,
+      })),
+    );
+  return [...family('f32'), ...family('int8')];
 }
 
 /** Weights of blocks of 32 rows against the dense product of the same type. @returns {Row[]} */

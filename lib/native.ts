@@ -188,6 +188,16 @@ export interface NativeOperations {
   csrSddmm(dy: T, x: T, ...rest: [...pattern: PackedCsr, values: T]): void;
   packNm(w: T, keep: number, group: number, packed: T): void;
   unpackNm(...args: [...NmWeight, ids: Optional, y: T]): void;
+  packNmInt8(w: T, keep: number, group: number, packed: T): void;
+  unpackNmInt8(...args: [...NmWeight, ids: Optional, y: T]): void;
+  nmGemmInt8(
+    x: T,
+    inputScale: number,
+    inputZeroPoint: number,
+    ...rest: [...NmWeight, scales: T, ...Epilogue, y: T]
+  ): void;
+  /** `nm_gemm_int8` without `input`. */
+  nmGemmInt8Dynamic(x: T, ...rest: [...NmWeight, scales: T, ...Epilogue, y: T]): void;
   nmGemm(x: T, ...rest: [...NmWeight, ...Epilogue, y: T]): void;
   blockGemm(x: T, ...rest: [...Blocks, ...Epilogue, y: T]): void;
   blockGemmInt8(
@@ -347,6 +357,8 @@ export interface NativeAddon extends NativeOperations {
   int8Bytes(rows: number, cols: number, device: string): number;
   /** Bytes of what `packNm` writes on `device`. */
   nmBytes(rows: number, cols: number, keep: number, group: number, device: string): number;
+  /** Bytes of what `packNmInt8` writes on `device`. */
+  nmInt8Bytes(rows: number, cols: number, keep: number, group: number, device: string): number;
   /** Bytes of what `packSearch` writes on `device`. */
   searchBytes(rows: number, columns: number, format: SearchFormat, device: string): number;
   threads(): number;

@@ -150,7 +150,7 @@ export class BlockSparse implements Weight {
       return { tensors, descriptor };
     }
     const { scheme, scales, input } = this.quantization;
-    tensors.set('values', packValues(this.values, scheme));
+    tensors.set('values', packValues(this.values.toArray() as Int8Array, scheme));
     tensors.set('scales', toBlob(scales));
     descriptor.scheme = scheme;
     if (input !== null) descriptor.input = input;

@@ -56,6 +56,9 @@ const semiStructured = z.strictObject({
   kind: z.literal('semi-structured'),
   shape: matrixShape,
   pattern: z.custom<SparsityPattern>((text) => typeof text === 'string' && isPattern(text), 'expected a pattern N:M'),
+  /** Of the values; absent when they are f32. */
+  scheme: schemeSchema.optional(),
+  input: input.optional(),
 });
 
 const blockSparse = z.strictObject({

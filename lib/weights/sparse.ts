@@ -141,7 +141,7 @@ export class Sparse implements Weight {
       return { tensors, descriptor };
     }
     const { scheme, scales, input } = this.quantization;
-    tensors.set('values', packValues(this.values, scheme));
+    tensors.set('values', packValues(this.values.toArray() as Int8Array, scheme));
     tensors.set('scales', toBlob(scales));
     descriptor.scheme = scheme;
     if (input !== null) descriptor.input = input;

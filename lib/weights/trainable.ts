@@ -213,11 +213,10 @@ export class TrainableMatrix implements TrainableWeight {
   /** As the pattern's own representation where that has kernels for the values, else by nonzeros. */
   private packSparse(input: InputQuantization | null): Weight {
     const { latent, pattern, scheme } = this;
-    if (pattern !== null && !isPattern(pattern) && (scheme === null || takesCodes(pattern))) {
-      return BlockSparse.from(latent, pattern, scheme, input);
-    }
-    if (pattern !== null && isPattern(pattern) && scheme === null) return SemiStructured.from(latent, pattern);
-    return Sparse.from(latent, scheme, input);
+    if (pattern === null) return Sparse.from(latent, scheme, input);
+    if (isPattern(pattern)) return SemiStructured.from(latent, pattern, scheme, input);
+    const hasKernels = scheme === null || takesCodes(pattern);
+    return hasKernels ? BlockSparse.from(latent, pattern, scheme, input) : Sparse.from(latent, scheme, input);
   }
 
   private choose(scheme: QuantizationScheme): Tensor | null {

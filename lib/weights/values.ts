@@ -1,7 +1,8 @@
+import type { TensorEntry } from '../formats/safetensors';
 import { native } from '../native';
 import { type Affine, affineArguments, empty, type Tensor } from '../tensor';
 import { packBits, unpackBits } from './bit-stream';
-import { type BlobReader, bytesBlob, readArray, toBlob } from './blob';
+import { type BlobReader, bytesBlob, readArray } from './blob';
 import { describeInput, type InputQuantization } from './input';
 import { integersOf } from './integer';
 import {
@@ -69,10 +70,10 @@ export function describeValues(quantization: ValueQuantization | null, sparsity:
 }
 
 /** Integers as a blob: a byte each with 8 bits, else bit-packed codes. */
-export function packValues(integers: Tensor, scheme: QuantizationScheme) {
-  if (scheme.bits === 8) return toBlob(integers);
+export function packValues(integers: Int8Array, scheme: QuantizationScheme): TensorEntry {
+  if (scheme.bits === 8) return { dtype: 'I8', shape: [integers.length], data: new Uint8Array(integers.buffer) };
   const { zeroPoint } = codeRange(scheme);
-  const codes = Uint8Array.from(integers.toArray() as Int8Array, (value) => value + (zeroPoint ?? 0));
+  const codes = Uint8Array.from(integers, (value) => value + (zeroPoint ?? 0));
   return bytesBlob(packBits(codes, scheme.bits));
 }
 

@@ -268,18 +268,54 @@ auto csr_sddmm(Arguments& in) {
   };
 }
 
-// tersor_nm, in argument order.
-tersor_nm read_nm(Arguments& in) {
+// tersor_nm, in argument order, with as many bytes as `bytes_of` says.
+tersor_nm read_nm_of(Arguments& in, int64_t (*tersor_backend::*bytes_of)(int64_t, int64_t, int32_t, int32_t)) {
   const Operand packed = in.input("packed", kU8, 1);
   const int64_t rows = in.integer("rows", 0, INT32_MAX);
   const int64_t cols = in.integer("cols", 0, INT32_MAX);
   const auto keep = static_cast<int32_t>(in.integer("keep", 1, 16));
   const auto group = static_cast<int32_t>(in.integer("group", keep, 16));
-  in.expect_shape(packed, {in.backend().nm_bytes(rows, cols, keep, group)});
+  in.expect_shape(packed, {(in.backend().*bytes_of)(rows, cols, keep, group)});
   return {packed.tensor(), rows, cols, keep, group};
 }
 
+tersor_nm read_nm(Arguments& in) { return read_nm_of(in, &tersor_backend::nm_bytes); }
+
+tersor_nm read_nm_int8(Arguments& in) { return read_nm_of(in, &tersor_backend::nm_int8_bytes); }
+
 auto nm_gemm(Arguments& in) { return packed_product(in, read_nm, &tersor_backend::nm_gemm); }
+
+auto unpack_nm_int8(Arguments& in) {
+  const tersor_nm w = read_nm_int8(in);
+  const OptionalOperand ids = in.optional_input("ids", kI32, 1);
+  const Operand y = in.output("y", kI8);
+  in.expect_shape(y, {ids.present ? ids.operand.dim(0) : w.rows, w.cols});
+  return [w, ids = ids.tensor(), y = y.tensor()](const tersor_backend& backend, tersor_context* context) {
+    return backend.unpack_nm_int8(context, &w, ids.get(), &y);
+  };
+}
+
+// What follows x and its codes, if it has any.
+auto read_nm_gemm_int8(Arguments& in, const Operand& from, bool dynamic, tersor_int8_codes input) {
+  const tersor_nm w = read_nm_int8(in);
+  expect_int8_depth(in, w.cols);
+  in.expect_shape(from, {kAny, w.cols});
+  const tersor_tensor scales = read_scales(in, w.rows);
+  const Epilogue epilogue = read_epilogue(in, from.dim(0), w.rows);
+  const Operand y = in.output("y", kF32);
+  in.expect_shape(y, {from.dim(0), w.rows}, {from});
+  return [=, x = from.tensor(), y = y.tensor()](const tersor_backend& backend, tersor_context* context) {
+    const tersor_epilogue view = epilogue.view();
+    return backend.nm_gemm_int8(context, &x, &w, dynamic ? nullptr : &input, &scales, &view, &y);
+  };
+}
+
+auto nm_gemm_int8(Arguments& in) {
+  const Operand x = in.input("x", kF32 | kU8 | kI8, 2);
+  return read_nm_gemm_int8(in, x, false, read_input_codes(in, x));
+}
+
+auto nm_gemm_int8_dynamic(Arguments& in) { return read_nm_gemm_int8(in, in.input("x", kF32, 2), true, {}); }
 
 auto unpack_nm(Arguments& in) {
   const tersor_nm w = read_nm(in);
@@ -427,6 +463,9 @@ constexpr Operation kOperations[] = {
     operation<block_gemm_int8>("blockGemmInt8", 16),
     operation<block_gemm_int8_dynamic>("blockGemmInt8Dynamic", 14),
     operation<unpack_nm>("unpackNm", 7),
+    operation<unpack_nm_int8>("unpackNmInt8", 7),
+    operation<nm_gemm_int8>("nmGemmInt8", 13),
+    operation<nm_gemm_int8_dynamic>("nmGemmInt8Dynamic", 11),
     operation<svd>("svd", 4),
     operation<svd_randomized>("svdRandomized", 7),
 };

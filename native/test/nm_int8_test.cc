@@ -133,6 +133,20 @@ TEST_CASE("nm_gemm_int8 takes floats as gemm_int8 and gemm_int8_dynamic do, and 
   }
 }
 
+TEST_CASE("nm_int8_bytes: as few values for four columns as the groups allow") {
+  // Two eights of steps: sums, then for each of 32 rows and of the steps half a byte of mask and the values.
+  const auto bytes = [](int32_t keep, int32_t group) { return cpu::nm_int8_bytes(32, 64, keep, group); };
+  const auto held = [](int64_t values) { return 128 + 16 * 32 * values + 16 * 32 / 2; };
+  CHECK(bytes(2, 4) == held(2));
+  CHECK(bytes(1, 4) == held(1));
+  CHECK(bytes(1, 8) == held(1));
+  CHECK(bytes(1, 2) == held(2));
+  CHECK(bytes(1, 3) == held(2));
+  CHECK(bytes(3, 16) == held(3));
+  CHECK(bytes(4, 8) == 128 + 16 * 32 * 4);
+  CHECK(bytes(1, 1) == 128 + 16 * 32 * 4);
+}
+
 TEST_CASE("unpack_nm_int8 gives back what pack_nm_int8 took, whole or row by row") {
   uint32_t seed = 1;
   for (const Pattern& pattern : kPatterns) {

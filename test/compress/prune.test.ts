@@ -287,7 +287,7 @@ describe('pruneByMagnitude with a pattern', () => {
       const again = kept(packed.trainable());
       expect(kept(again.pack()).kind).to.equal('semi-structured');
       for (const part of again.matrices()) part.quantize({ bits: 8, scheme: 'symmetric', granularity: 'channel' });
-      expect(kept(again.pack()).kind).to.equal('sparse');
+      expect(kept(again.pack()).representation).to.equal('int8 per channel, 2:4 sparse');
       pruneByMagnitude([matrix], { sparsity: 0.25, blocks: '16x4' });
       const blocks = kept(matrix.pack());
       expect(blocks.kind).to.equal('block-sparse');

@@ -40,6 +40,7 @@ describe('native operations', () => {
       'quantizedBytes',
       'int8Bytes',
       'nmBytes',
+      'nmInt8Bytes',
       'searchBytes',
       'threads',
       'setThreads',

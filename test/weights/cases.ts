@@ -78,6 +78,12 @@ export const CASES: readonly WeightCase[] = [
   ...INTEGER_SCHEMES.flatMap((scheme) => [sparse(scheme, null), sparse(scheme, INPUT), sparse(scheme, 'dynamic')]),
   patterned('2:4'),
   patterned('3:5'),
+  ...['2:4' as const, '3:5' as const].flatMap((pattern) =>
+    [INT8, { ...INT8, bits: 4 } as const].flatMap((scheme) =>
+      [null, INPUT, 'dynamic' as const].map((input) => patterned(pattern, scheme, input)),
+    ),
+  ),
+  patterned('2:4', { ...INT8, granularity: 'tensor' }, INPUT),
   inBlocks('32x1'),
   inBlocks('16x4'),
   ...[INT8, { ...INT8, bits: 4 } as const].flatMap((scheme) =>
@@ -119,17 +125,25 @@ function inputsName(input: InputQuantization | null): string {
   return input === 'dynamic' ? ', dynamic int8 inputs' : ', int8 inputs';
 }
 
+function valuesName(scheme: QuantizationScheme | null, input: InputQuantization | null): string {
+  return `${scheme === null ? '' : ` ${schemeName(scheme)}`}${inputsName(input)}`;
+}
+
 /** The largest elements of every group. */
-function patterned(pattern: SparsityPattern): WeightCase {
+function patterned(
+  pattern: SparsityPattern,
+  scheme: QuantizationScheme | null = null,
+  input: InputQuantization | null = null,
+): WeightCase {
   const make = (w: Tensor) => {
     const pruned = tidy(() => multiply(w, magnitudeMask(w, { pattern })));
     try {
-      return SemiStructured.from(pruned, pattern);
+      return SemiStructured.from(pruned, pattern, scheme, input);
     } finally {
       pruned.dispose();
     }
   };
-  return { name: `semi-structured ${pattern}`, kind: 'semi-structured', make };
+  return { name: `semi-structured ${pattern}${valuesName(scheme, input)}`, kind: 'semi-structured', make };
 }
 
 /** Two thirds of the blocks. */
@@ -146,8 +160,7 @@ function inBlocks(
       pruned.dispose();
     }
   };
-  const values = scheme === null ? '' : ` ${schemeName(scheme)}`;
-  return { name: `blocks of ${blocks}${values}${inputsName(input)}`, kind: 'block-sparse', make };
+  return { name: `blocks of ${blocks}${valuesName(scheme, input)}`, kind: 'block-sparse', make };
 }
 
 /**

@@ -144,6 +144,26 @@ export function integersOf(weight: Weight): Float64Array {
     });
     return integers;
   }
+  if (descriptor?.kind === 'semi-structured' && descriptor.scheme !== undefined) {
+    const { shape, pattern, scheme } = descriptor;
+    const [places = 0, group = 0] = pattern.split(':').map(Number);
+    const integers = new Float64Array(shape[0] * shape[1]);
+    const bits = Math.ceil(Math.log2(group));
+    let next = 0;
+    for (let first = 0; first < integers.length; ) {
+      const length = Math.min(group, shape[1] - (first % shape[1]));
+      for (let s = 0; s < Math.min(places, length); s++, next++) {
+        let column = 0;
+        for (let bit = 0; bit < bits; bit++) {
+          const at = next * bits + bit;
+          column |= (((bytes('places')[at >> 3] as number) >> (at & 7)) & 1) << bit;
+        }
+        integers[first + column] = integerAt(bytes('values'), next, scheme);
+      }
+      first += length;
+    }
+    return integers;
+  }
   throw new Error('expected a weight of integers');
 }
 

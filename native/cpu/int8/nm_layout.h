@@ -24,9 +24,9 @@ struct PackedNmInt8 {
   // The most nonzeros of four columns that begin at a multiple of four.
   int64_t held() const {
     int64_t most = 0;
-    for (int64_t first = 0; first < group; ++first) {
+    for (int64_t step = 0; step < group; ++step) {
       int64_t count = 0;
-      for (int64_t at = first, left = kInt8Depth; left > 0;) {
+      for (int64_t at = step * kInt8Depth, left = kInt8Depth; left > 0;) {
         const int64_t inside = std::min(left, group - at % group);
         count += std::min(inside, keep);
         at += inside;

@@ -1,4 +1,5 @@
 export { type DistillOptions, softLabels } from './distill/soft-labels';
+export { lowRankCorrection } from './factorize/correction';
 export {
   type RandomizedSvdOptions,
   type RankTarget,

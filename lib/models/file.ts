@@ -162,11 +162,12 @@ function weightShapes(
   return shapes;
 }
 
-/** Whether a tensor is `<described weight>.<blob>`, or `<described weight>.<factor>.<blob>`. */
+/** Whether a tensor is `<described weight>.<blob>`, of a part as `<described weight>.<part>.<blob>`, and so on. */
 function isBlob(name: string, descriptors: ReadonlyMap<string, Descriptor>): boolean {
-  const last = name.lastIndexOf('.');
-  const secondLast = last > 0 ? name.lastIndexOf('.', last - 1) : -1;
-  return [last, secondLast].some((dot) => dot >= 0 && descriptors.has(name.slice(0, dot)));
+  for (let dot = name.indexOf('.'); dot >= 0; dot = name.indexOf('.', dot + 1)) {
+    if (descriptors.has(name.slice(0, dot))) return true;
+  }
+  return false;
 }
 
 function describedShape(
@@ -174,7 +175,16 @@ function describedShape(
   descriptor: Descriptor,
   tensors: ReadonlyMap<string, TensorEntry>,
 ): readonly [number, number] {
-  if (descriptor.kind !== 'low-rank') return descriptor.shape;
-  const factor = (side: 'left' | 'right') => descriptor[side]?.shape ?? tensors.get(`${name}.${side}`)?.shape ?? [];
-  return [factor('left')[0] ?? 0, factor('right')[1] ?? 0];
+  const shapeOf = (part: string, described: Descriptor | null): readonly number[] =>
+    described === null
+      ? (tensors.get(`${name}.${part}`)?.shape ?? [])
+      : describedShape(`${name}.${part}`, described, tensors);
+  if (descriptor.kind === 'low-rank') {
+    return [shapeOf('left', descriptor.left)[0] ?? 0, shapeOf('right', descriptor.right)[1] ?? 0];
+  }
+  if (descriptor.kind === 'sum') {
+    const [rows = 0, columns = 0] = shapeOf('weight', descriptor.weight);
+    return [rows, columns];
+  }
+  return descriptor.shape;
 }

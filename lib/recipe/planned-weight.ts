@@ -2,7 +2,7 @@
 import { largestRank } from '../compress/factorize/svd';
 import { TersorError } from '../errors';
 import type { WeightRole } from '../models';
-import { LowRank, type QuantizationScheme, type Weight } from '../weights';
+import { LowRank, type QuantizationScheme, Sum, type Weight } from '../weights';
 import { assertPackable, type Compression } from '../weights/trainable';
 import type { FactorizeStep, QuantizeStep, Step } from './schema';
 
@@ -10,8 +10,10 @@ import type { FactorizeStep, QuantizeStep, Step } from './schema';
 export interface PlannedWeight {
   readonly role: WeightRole;
   readonly shape: readonly number[];
-  /** The weight itself, or its two factors. */
+  /** The weight itself, or those that it is made of. */
   readonly matrices: readonly PlannedMatrix[];
+  /** How they make it up, when there are several. */
+  readonly made?: 'low-rank' | 'sum';
 }
 
 interface PlannedMatrix extends Compression {
@@ -20,7 +22,9 @@ interface PlannedMatrix extends Compression {
 
 /** Starts from what a weight is. */
 export function plannedWeight(role: WeightRole, weight: Weight): PlannedWeight {
-  return { role, shape: weight.shape, matrices: matricesOf(weight) };
+  const { kind, shape } = weight;
+  const matrices = matricesOf(weight);
+  return kind === 'low-rank' || kind === 'sum' ? { role, shape, matrices, made: kind } : { role, shape, matrices };
 }
 
 /**
@@ -68,8 +72,9 @@ function quantized(weight: PlannedWeight, step: QuantizeStep): PlannedWeight {
 }
 
 /** @throws ERR_TERSOR_UNSUPPORTED unless it is a dense weight that inputs are multiplied by */
-function assertMultiplied({ role, matrices }: PlannedWeight, method: string): void {
-  const kind = kindOf(matrices);
+function assertMultiplied(weight: PlannedWeight, method: string): void {
+  const { role } = weight;
+  const kind = kindOf(weight);
   if (role === 'matmul' && kind === 'dense') return;
   throw new TersorError(
     'ERR_TERSOR_UNSUPPORTED',
@@ -77,8 +82,9 @@ function assertMultiplied({ role, matrices }: PlannedWeight, method: string): vo
   );
 }
 
-function factorized({ role, shape, matrices }: PlannedWeight, { rank }: FactorizeStep): PlannedWeight {
-  const kind = kindOf(matrices);
+function factorized(weight: PlannedWeight, { rank }: FactorizeStep): PlannedWeight {
+  const { role, shape } = weight;
+  const kind = kindOf(weight);
   if (kind !== 'dense') {
     throw new TersorError(
       'ERR_TERSOR_UNSUPPORTED',
@@ -96,11 +102,11 @@ function factorized({ role, shape, matrices }: PlannedWeight, { rank }: Factoriz
   }
   // How many an energy keeps is known only later; at least 1.
   const inner = rank ?? 1;
-  return { role, shape, matrices: [dense([rows, inner]), dense([inner, columns])] };
+  return { role, shape, matrices: [dense([rows, inner]), dense([inner, columns])], made: 'low-rank' };
 }
 
-function kindOf(matrices: readonly PlannedMatrix[]): Weight['kind'] {
-  if (matrices.length > 1) return 'low-rank';
+function kindOf({ matrices, made }: PlannedWeight): Weight['kind'] {
+  if (made !== undefined) return made;
   if (matrices.some(({ masked }) => masked)) return 'sparse';
   return matrices.some(({ scheme }) => scheme !== null) ? 'quantized' : 'dense';
 }
@@ -111,6 +117,7 @@ function dense(shape: readonly number[]): PlannedMatrix {
 
 function matricesOf(weight: Weight): PlannedMatrix[] {
   if (weight instanceof LowRank) return [weight.left, weight.right].flatMap(matricesOf);
+  if (weight instanceof Sum) return [weight.weight, weight.correction].flatMap(matricesOf);
   if (weight.kind === 'dense') return [dense(weight.shape)];
   const { descriptor } = weight.store();
   const { scheme, input } = descriptor !== null && 'scheme' in descriptor ? descriptor : {};

@@ -79,14 +79,31 @@ const lowRank = z.strictObject({
   right: factor,
 });
 
+/** A term of a sum without a descriptor is a plain tensor. */
+const term = z.union([factor, lowRank]);
+
+const sum = z.strictObject({
+  kind: z.literal('sum'),
+  weight: term,
+  correction: term,
+});
+
 /** How the blobs of one weight in a safetensors file stand for a matrix; written as JSON into the file's metadata. */
-export const descriptorSchema = z.discriminatedUnion('kind', [quantized, sparse, semiStructured, blockSparse, lowRank]);
+export const descriptorSchema = z.discriminatedUnion('kind', [
+  quantized,
+  sparse,
+  semiStructured,
+  blockSparse,
+  lowRank,
+  sum,
+]);
 export type Descriptor = z.infer<typeof descriptorSchema>;
 export type QuantizedDescriptor = z.infer<typeof quantized>;
 export type SparseDescriptor = z.infer<typeof sparse>;
 export type SemiStructuredDescriptor = z.infer<typeof semiStructured>;
 export type BlockSparseDescriptor = z.infer<typeof blockSparse>;
 export type LowRankDescriptor = z.infer<typeof lowRank>;
+export type SumDescriptor = z.infer<typeof sum>;
 
 /** The first thing that is wrong: "scheme.bits: Invalid input". */
 export function describeIssue({ issues: [issue] }: z.ZodError): string {

@@ -15,5 +15,7 @@ export { restoreWeight } from './restore';
 export type { QuantizationScheme, WeightRange } from './scheme';
 export { SemiStructured } from './semi-structured';
 export { Sparse } from './sparse';
+export { Sum } from './sum';
 export { TrainableLowRank, TrainableMatrix } from './trainable';
+export { TrainableSum } from './trainable-sum';
 export type { LinearOperator, MatmulOptions, StoredWeight, TrainableWeight, Weight } from './weight';

@@ -5,6 +5,7 @@ import { bagOfFactors } from './bag';
 import type { BlobReader } from './blob';
 import type { Descriptor, LowRankDescriptor } from './descriptor';
 import type { StaticInput } from './input';
+import { prefixed, restoreParts } from './parts';
 import { served } from './served';
 import { TrainableLowRank } from './trainable';
 import { assertMatrix, type MatmulOptions, type StoredWeight, type Weight } from './weight';
@@ -29,10 +30,10 @@ export class LowRank implements Weight {
         `expected factors [m, r] and [r, n], got [${left.shape.join(', ')}] and [${right.shape.join(', ')}]`,
       );
     }
-    if (left.kind === 'low-rank' || right.kind === 'low-rank') {
+    if ([left.kind, right.kind].some((kind) => kind === 'low-rank' || kind === 'sum')) {
       throw new TersorError(
         'ERR_TERSOR_UNSUPPORTED',
-        `expected factors that are no products themselves, got ${left.representation} and ${right.representation}`,
+        `expected factors that are no products or sums themselves, got ${left.representation} and ${right.representation}`,
       );
     }
     this.left = left;
@@ -111,28 +112,12 @@ export class LowRank implements Weight {
     descriptor: LowRankDescriptor,
     restoreFactor: (reader: BlobReader, descriptor: Descriptor | null) => Weight,
   ): LowRank {
-    const factors: Weight[] = [];
-    try {
-      for (const side of ['left', 'right'] as const) factors.push(restoreFactor(under(side, reader), descriptor[side]));
-      return new LowRank(...(factors as [Weight, Weight]));
-    } catch (error) {
-      for (const factor of factors) factor.dispose();
-      throw error;
-    }
+    return restoreParts(
+      reader,
+      descriptor,
+      ['left', 'right'],
+      restoreFactor,
+      (left, right) => new LowRank(left, right),
+    );
   }
-}
-
-function* prefixed(factor: string, { tensors }: StoredWeight) {
-  for (const [blob, entry] of tensors) yield [join(factor, blob), entry] as const;
-}
-
-function under(factor: string, reader: BlobReader): BlobReader {
-  return {
-    nameOf: (blob) => reader.nameOf(join(factor, blob)),
-    read: (blob) => reader.read(join(factor, blob)),
-  };
-}
-
-function join(factor: string, blob: string): string {
-  return blob === '' ? factor : `${factor}.${blob}`;
 }

@@ -9,6 +9,7 @@ import { LowRank } from './low-rank';
 import { Quantized } from './quantized';
 import { SemiStructured } from './semi-structured';
 import { Sparse } from './sparse';
+import { Sum } from './sum';
 import type { Weight } from './weight';
 
 /**
@@ -47,5 +48,7 @@ function restoreFrom(reader: BlobReader, descriptor: Descriptor | null): Weight 
       return BlockSparse.restore(reader, descriptor);
     case 'low-rank':
       return LowRank.restore(reader, descriptor, restoreFrom);
+    case 'sum':
+      return Sum.restore(reader, descriptor, restoreFrom);
   }
 }

@@ -1,5 +1,5 @@
 /** One of every representation that a weight can have, for tests of what all of them promise. */
-import { multiply } from '../../lib/autograd';
+import { multiply, scale } from '../../lib/autograd';
 import { magnitudeMask } from '../../lib/compress';
 import { type Tensor, tensor, tidy } from '../../lib/tensor';
 import {
@@ -13,6 +13,7 @@ import {
   SemiStructured,
   Sparse,
   type SparsityPattern,
+  Sum,
   type Weight,
 } from '../../lib/weights';
 
@@ -96,6 +97,16 @@ export const CASES: readonly WeightCase[] = [
   lowRank('int8 factors, dynamic int8 inputs', (factor) => quantizeMatrix(factor, INT8, 'dynamic')),
   lowRank('sparse factors', (factor) => Sparse.from(factor)),
   lowRank('sparse int8 factors, int8 inputs', (factor) => Sparse.from(factor, INT8, { scale: 1 / 32, zeroPoint: 128 })),
+  summed(
+    'int4 and low rank',
+    (w) => quantizeMatrix(w, INT4),
+    lowRank('correction', (factor) => new Dense(factor.clone())).make,
+  ),
+  summed(
+    'sparse and dense',
+    (w) => Sparse.from(w),
+    (correction) => new Dense(correction.clone()),
+  ),
 ];
 
 /** A representation by its name in {@link CASES}. */
@@ -186,4 +197,17 @@ function lowRank(name: string, pack: (factor: Tensor) => Weight): WeightCase {
     }
   };
   return { name: `low rank, ${name}`, kind: 'low-rank', make };
+}
+
+/** A weight and a correction made of a sixteenth of its numbers: any will do. */
+function summed(name: string, weight: (w: Tensor) => Weight, correction: (w: Tensor) => Weight): WeightCase {
+  const make = (w: Tensor) => {
+    const small = tidy(() => scale(w, 1 / 16));
+    try {
+      return new Sum(weight(w), correction(small));
+    } finally {
+      small.dispose();
+    }
+  };
+  return { name: `sum, ${name}`, kind: 'sum', make };
 }

@@ -4,7 +4,7 @@ import type { LinearOptions } from '../../lib/autograd';
 import { writeSafetensors } from '../../lib/formats/safetensors';
 import { philox } from '../../lib/random';
 import { keep, memory, type Tensor, tensor, tidy } from '../../lib/tensor';
-import { descriptorSchema, LowRank, restoreWeight, type StoredWeight, type Weight } from '../../lib/weights';
+import { descriptorSchema, LowRank, restoreWeight, type StoredWeight, Sum, type Weight } from '../../lib/weights';
 import { temporaryFolder } from '../data/temporary-folder';
 import { expectClose, expectSameBits } from '../support/close';
 import { CASES, type WeightCase } from './cases';
@@ -31,6 +31,12 @@ function inputs(count: number, columns: number): Tensor {
     Float32Array.from({ length: count * columns }, () => 2 * random.uniform() - 1),
     [count, columns],
   );
+}
+
+/** The weight, or those that it is made of, down to matrices. */
+function partsOf(weight: Weight): Weight[] {
+  if (weight instanceof LowRank) return [weight.left, weight.right];
+  return weight instanceof Sum ? [weight.weight, weight.correction].flatMap(partsOf) : [weight];
 }
 
 /** Numbers that a representation of `values` holds. */
@@ -110,7 +116,7 @@ describe('every representation of a weight', () => {
       });
 
       it('counts parameters, nonzeros and multiply-accumulates', () => {
-        for (const part of weight instanceof LowRank ? [weight.left, weight.right] : [weight]) {
+        for (const part of partsOf(weight)) {
           const [rows, columns] = part.shape as readonly [number, number];
           const values = tidy(() => part.dense().toArray() as Float32Array);
           const held = heldBy(part, values);
@@ -118,10 +124,10 @@ describe('every representation of a weight', () => {
           expect(part.nonzeros(), 'nonzeros').to.equal(held);
           expect(part.macs(), 'multiply-accumulates').to.equal(held);
         }
-        if (!(weight instanceof LowRank)) return;
-        expect(weight.parameters()).to.equal(weight.left.parameters() + weight.right.parameters());
-        expect(weight.nonzeros()).to.equal(weight.left.nonzeros() + weight.right.nonzeros());
-        expect(weight.macs()).to.equal(weight.left.macs() + weight.right.macs());
+        const total = (count: (part: Weight) => number) => partsOf(weight).reduce((sum, part) => sum + count(part), 0);
+        expect(weight.parameters()).to.equal(total((part) => part.parameters()));
+        expect(weight.nonzeros()).to.equal(total((part) => part.nonzeros()));
+        expect(weight.macs()).to.equal(total((part) => part.macs()));
       });
 
       it('is restored from what it stores: the same bytes and the same products', () =>
@@ -132,10 +138,8 @@ describe('every representation of a weight', () => {
         const packed = trainable.pack();
         expect(packed.kind).to.equal(weight.kind);
         expect(packed.representation).to.equal(weight.representation);
-        if (weight instanceof LowRank && packed instanceof LowRank) {
-          checkSteps(packed.left, weight.left);
-          checkSteps(packed.right, weight.right);
-        } else checkSteps(packed, weight);
+        const parts = partsOf(packed);
+        for (const [i, part] of partsOf(weight).entries()) checkSteps(parts[i] as Weight, part);
         packed.dispose();
         trainable.dispose();
       });

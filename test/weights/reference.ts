@@ -2,7 +2,7 @@
 
 import type { LinearOptions } from '../../lib/autograd';
 import type { Tensor } from '../../lib/tensor';
-import { LowRank, type QuantizationScheme, type Weight } from '../../lib/weights';
+import { LowRank, type QuantizationScheme, Sum, type Weight } from '../../lib/weights';
 import { decodePositions } from '../../lib/weights/relative-index';
 import { EPSILON } from '../support/close';
 
@@ -21,16 +21,14 @@ export function multipliesIntegers(weight: Weight): boolean {
 
 /** activation(x · Wᵀ + bias) + residual, identity or ReLU or SiLU, in float64 of the dense form; allows one rounding for every term that is added. */
 export function floatProduct(weight: Weight, x: Tensor, { bias, activation, residual }: LinearOptions): Reference {
-  const [inner, outer] = weight instanceof LowRank ? [weight.right, weight.left] : [null, weight];
-  const start = exactly(x);
-  const hidden = inner === null ? start : multiply(start, exactly(inner.dense()));
-  const y = multiply(hidden, exactly(outer.dense()));
+  const y = product(weight, exactly(x));
   const terms = bias ? (bias.toArray() as Float32Array) : null;
   const columns = y.shape[1];
   const added = residual ? (residual.toArray() as Float32Array) : null;
   const tolerance = y.tolerance.map((t, i) => {
     const sum = Math.abs(y.values[i] ?? 0) + Math.abs(terms?.[i % columns] ?? 0);
-    const sizes = sum + (added === null ? 0 : sum + Math.abs(added[i] ?? 0));
+    // The bias goes to one term of a sum, and with it into one addition more.
+    const sizes = (weight instanceof Sum ? 2 : 1) * sum + (added === null ? 0 : sum + Math.abs(added[i] ?? 0));
     // The slope of SiLU is below 1.1, and it rounds a few times itself.
     return activation === 'silu' ? 1.1 * t + 8 * EPSILON * sizes : t + EPSILON * sizes;
   });
@@ -38,6 +36,17 @@ export function floatProduct(weight: Weight, x: Tensor, { bias, activation, resi
     (value, i) => activate(value + (terms?.[i % columns] ?? 0), activation) + (added?.[i] ?? 0),
   );
   return { values, tolerance };
+}
+
+function product(weight: Weight, x: Inexact): Inexact {
+  if (weight instanceof LowRank) return product(weight.left, product(weight.right, x));
+  if (!(weight instanceof Sum)) return multiply(x, exactly(weight.dense()));
+  const [y, correction] = [product(weight.weight, x), product(weight.correction, x)];
+  const values = y.values.map((value, i) => value + (correction.values[i] as number));
+  const tolerance = y.tolerance.map(
+    (t, i) => t + (correction.tolerance[i] as number) + EPSILON * (Math.abs(values[i] as number) + t),
+  );
+  return { shape: y.shape, values, tolerance };
 }
 
 function activate(value: number, activation: LinearOptions['activation']): number {

@@ -6,7 +6,7 @@
 
 namespace tersor::cpu {
 
-// to[count * 8 steps][32][4] from `count` eights of steps with `held` (1 to 3) values for four columns.
+// to[count * 8 steps][32][4] from `count` eights of steps with `held` (1 or 2) values for four columns.
 using ExpandNmKernel = void(const uint8_t* eights, int64_t count, int64_t held, int8_t* to);
 
 extern const KernelList<ExpandNmKernel> expand_nm_kernels;

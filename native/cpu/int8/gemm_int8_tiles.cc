@@ -78,7 +78,7 @@ class TilePass {
     }
     const PackedNmInt8& nm = *product_.nm;
     const int64_t first = step / kNmInt8Steps, eights = (count + kNmInt8Steps - 1) / kNmInt8Steps;
-    expand_nm_kernels.best()(nm.eight(tile, first), eights, nm.held(), expanded_);
+    expand_nm_kernels.best()(nm.eight(tile, first), eights, nm.held, expanded_);
     w = expanded_;
     next = reinterpret_cast<const int8_t*>(nm.eight(tile, first + eights));
   }

@@ -1,3 +1,4 @@
+#include <bit>
 #include <cstring>
 #include <limits>
 
@@ -19,59 +20,46 @@ const KernelList<ExpandNmKernel> expand_nm_kernels("expand_nm", {
 namespace {
 
 // The column at which the row's first group with more than `keep` nonzeros begins, or -1.
-int64_t crowded_group(const int8_t* row, const PackedNmInt8& w) {
-  for (int64_t column = 0; column < w.columns; column += w.group) {
+int64_t crowded_group(const int8_t* row, int64_t columns, int64_t keep, int64_t group) {
+  for (int64_t column = 0; column < columns; column += group) {
     int64_t nonzeros = 0;
-    for (int64_t k = column; k < std::min(column + w.group, w.columns); ++k) nonzeros += row[k] != 0;
-    if (nonzeros > w.keep) return column;
+    for (int64_t k = column; k < std::min(column + group, columns); ++k) nonzeros += row[k] != 0;
+    if (nonzeros > keep) return column;
   }
   return -1;
 }
 
-// Where the nonzeros of a row of a tile go, step by step.
-class RowPacker {
- public:
-  RowPacker(const PackedNmInt8& w, uint8_t* tile, int64_t row)
-      : held_(w.held()),
-        half_bytes_(w.half_bytes()),
-        half_(tile + kInt8SumBytes + row / kNmInt8HalfRows * half_bytes_),
-        row_(row % kNmInt8HalfRows) {}
-
-  void pack(const int8_t* row, int64_t columns) const {
-    for (int64_t k = 0; k < columns; ++k) {
-      if (row[k] == 0) continue;
-      const int64_t step = k / kInt8Depth, place = step % kNmInt8Steps;
-      uint8_t* half = half_ + step / kNmInt8Steps * 2 * half_bytes_;
-      uint32_t& mask = reinterpret_cast<uint32_t*>(half)[row_];
-      const uint32_t before = mask >> place * 4 & 15;
-      const int64_t rank = __builtin_popcount(before);
-      mask |= 1u << (place * 4 + k % kInt8Depth);
-      half[kNmInt8HalfRows * 4 + (place * kNmInt8HalfRows + row_) * held_ + rank] = static_cast<uint8_t>(row[k]);
-    }
+// Puts row `i` of a tile where its masks and values go.
+void pack_row(const PackedNmInt8& w, const int8_t* row, int64_t i, uint8_t* tile) {
+  const int64_t half_bytes = w.half_bytes(), line = i % kNmInt8HalfRows;
+  uint8_t* first = tile + kInt8SumBytes + i / kNmInt8HalfRows * half_bytes;
+  for (int64_t k = 0; k < w.columns; ++k) {
+    if (row[k] == 0) continue;
+    const int64_t step = k / kInt8Depth % kNmInt8Steps;
+    uint8_t* half = first + k / (kInt8Depth * kNmInt8Steps) * 2 * half_bytes;
+    uint32_t& mask = reinterpret_cast<uint32_t*>(half)[line];
+    const int rank = std::popcount(mask >> (step * 4) & 15u);
+    mask |= 1u << (step * 4 + k % kInt8Depth);
+    half[w.place(step, line) + rank] = static_cast<uint8_t>(row[k]);
   }
-
- private:
-  const int64_t held_, half_bytes_;
-  uint8_t* const half_;
-  const int64_t row_;
-};
+}
 
 }  // namespace
 
 int64_t nm_int8_bytes(int64_t rows, int64_t columns, int32_t keep, int32_t group) {
-  const PackedNmInt8 w = {nullptr, rows, columns, keep, group};
+  const PackedNmInt8 w = {nullptr, rows, columns, nm_held(keep, group)};
   int64_t bytes;
   return __builtin_mul_overflow(w.tiles(), w.tile_bytes(), &bytes) ? std::numeric_limits<int64_t>::max() : bytes;
 }
 
 tersor_status pack_nm_int8(tersor_context* context, const tersor_tensor* dense, int32_t keep, int32_t group,
                            const tersor_tensor* packed) {
-  const PackedNmInt8 w = {nullptr, rows_of(dense), columns_of(dense), keep, group};
+  const PackedNmInt8 w = {nullptr, rows_of(dense), columns_of(dense), nm_held(keep, group)};
   const auto* from = data_of<const int8_t>(dense);
   FirstPlace crowded;
   tersor_status status = for_chunks(context, w.rows, row_grain(w.columns), [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; ++row) {
-      const int64_t column = crowded_group(from + row * w.columns, w);
+      const int64_t column = crowded_group(from + row * w.columns, w.columns, keep, group);
       if (column >= 0) crowded.report(row * w.columns + column);
     }
   });
@@ -92,7 +80,7 @@ tersor_status pack_nm_int8(tersor_context* context, const tersor_tensor* dense, 
         uint32_t sum = 0;  // of numbers of any length: a sum that does not fit is never used
         for (int64_t k = 0; k < w.columns; ++k) sum += static_cast<uint32_t>(row[k]);
         std::memcpy(to + i * 4, &sum, 4);
-        RowPacker(w, to, i).pack(row, w.columns);
+        pack_row(w, row, i, to);
       }
     }
   });
@@ -103,8 +91,8 @@ tersor_status unpack_nm_int8(tersor_context* context, const tersor_nm* weight, c
   if (ids != nullptr) {
     if (const tersor_status status = check_ids(context, ids, weight->rows); status != TERSOR_OK) return status;
   }
-  const PackedNmInt8 w = {data_of<const uint8_t>(&weight->packed), weight->rows, weight->cols, weight->keep,
-                          weight->group};
+  const PackedNmInt8 w = {data_of<const uint8_t>(&weight->packed), weight->rows, weight->cols,
+                          nm_held(weight->keep, weight->group)};
   const auto* id = ids == nullptr ? nullptr : data_of<const int32_t>(ids);
   return for_chunks(context, rows_of(y), row_grain(kInt8Columns * w.columns), [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
@@ -117,7 +105,7 @@ tersor_status unpack_nm_int8(tersor_context* context, const tersor_nm* weight, c
         if (w.is_dense()) {
           from = w.dense().step(tile, step);
         } else {
-          expand_nm_kernels.best()(w.eight(tile, step / kNmInt8Steps), 1, w.held(), steps);
+          expand_nm_kernels.best()(w.eight(tile, step / kNmInt8Steps), 1, w.held, steps);
         }
         from += row % kInt8Columns * kInt8Depth;
         for (int64_t k = column; k < std::min(column + kNmInt8Steps * kInt8Depth, w.columns); k += kInt8Depth) {

@@ -124,16 +124,9 @@ const int8Blocks = () => [
   Activation.relu,
 ];
 /** 2:4, five columns: a tile of sums and of one eight of steps, whose halves have masks and two values a row and step. */
-const int8Pattern = () => [
-  u8([128 + 2 * (64 + 256)], 1, 2, 3),
-  2,
-  5,
-  2,
-  4,
-  f32([2], 0.25, 0.5),
-  f32([2], 0.5),
-  Activation.relu,
-];
+const int8Pattern = () => [u8([128 + 2 * (64 + 256)], 1, 2, 3), 2, 5, 2, 4];
+/** Scales, bias and activation. */
+const scaled = () => [f32([2], 0.25, 0.5), f32([2], 0.5), Activation.relu];
 const affine = () => [f32([2, 1], 0.5, 0.25), i32([2, 1], 1, -1), null, -8, 7, 3];
 
 const u2 = (shape: number[]) => zeros(shape, 'u2');
@@ -298,17 +291,17 @@ export const CASES: OperationCase[] = [
   { operation: 'packNm', args: () => [f32([2, 16], 1, 0, 0, 2), 2, 4, u8([(1 + 8) * 64])], outputs: [3] },
   {
     operation: 'nmGemmInt8',
-    args: () => [u8([3, 5], 1, 2, 3, 4), 0.5, 3, ...int8Pattern(), f32([3, 2], 0.5), zeros([3, 2])],
+    args: () => [u8([3, 5], 1, 2, 3, 4), 0.5, 3, ...int8Pattern(), ...scaled(), f32([3, 2], 0.5), zeros([3, 2])],
     outputs: [12],
   },
   {
     operation: 'nmGemmInt8Dynamic',
-    args: () => [f32([3, 5], 1, 2, 3, 4), ...int8Pattern(), f32([3, 2], 0.5), zeros([3, 2])],
+    args: () => [f32([3, 5], 1, 2, 3, 4), ...int8Pattern(), ...scaled(), f32([3, 2], 0.5), zeros([3, 2])],
     outputs: [10],
   },
   {
     operation: 'unpackNmInt8',
-    args: () => [...int8Pattern().slice(0, 5), i32([3], 1, 0, 1), zeros([3, 5], 'i8')],
+    args: () => [...int8Pattern(), i32([3], 1, 0, 1), zeros([3, 5], 'i8')],
     outputs: [6],
   },
   { operation: 'packNmInt8', args: () => [i8([2, 16], 1, 0, 0, 2), 2, 4, u8([128 + 2 * 320])], outputs: [3] },

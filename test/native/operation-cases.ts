@@ -304,7 +304,7 @@ export const CASES: OperationCase[] = [
     args: () => [...int8Pattern(), i32([3], 1, 0, 1), zeros([3, 5], 'i8')],
     outputs: [6],
   },
-  { operation: 'packNmInt8', args: () => [i8([2, 16], 1, 0, 0, 2), 2, 4, u8([128 + 2 * 320])], outputs: [3] },
+  { operation: 'packNmInt8', args: () => [i8([2, 32], 1, 0, 0, 2), 2, 4, u8([128 + 2 * 320])], outputs: [3] },
   { operation: 'nmMask', args: () => [f32([2, 5], 1, -3, 2), 2, 4, zeros([2, 5])], outputs: [3] },
   // One panel of 16 rows with blocks at columns 0 to 3 and 4.
   {

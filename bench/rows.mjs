@@ -44,6 +44,7 @@ export const ROWS = [
   ...svdRandomized(),
   ...gptq(),
   ...embeddingBag(),
+  ...productCodes(),
   ...attention(),
   ...search(),
   callOverhead(),
@@ -366,6 +367,31 @@ function embeddingBag() {
     measure: 'shareOfLimit',
     target: bits === 32 ? null : [0.8, 0.75],
   }));
+}
+
+/** Rows in product codes: 16 subspaces of four columns, 8 bits each; 32 of two, 4 bits each. @returns {Row[]} */
+function productCodes() {
+  return [
+    { subspaces: 16, bits: 8 },
+    { subspaces: 32, bits: 4 },
+  ].flatMap(({ subspaces, bits }) => {
+    const codes = `rows=1000000,columns=64,subspaces=${subspaces},bits=${bits}`;
+    const row = { quick: false, measure: /** @type {const} */ ('shareOfLimit'), target: null };
+    return [
+      {
+        kernel: `embedding bag, product codes ${subspaces}×${bits} bit`,
+        shape: '1M×64, 512 bags of 32',
+        job: `product_bag:${codes},bags=512,lookups=32`,
+        ...row,
+      },
+      ...[1, 16].map((queries) => ({
+        kernel: `search, product codes ${subspaces}×${bits} bit, best 10`,
+        shape: `1M×64, ${queries} ${queries === 1 ? 'query' : 'queries'}`,
+        job: `product_search:${codes},queries=${queries},k=10`,
+        ...row,
+      })),
+    ];
+  });
 }
 
 /** Beside products and softmax over whole matrices, by our own operations. @returns {Row[]} */

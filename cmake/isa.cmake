@@ -14,6 +14,7 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_L
 endif()
 set(TERSOR_FLAGS_avx2vnni ${TERSOR_FLAGS_avx2} -mavxvnni)
 set(TERSOR_FLAGS_avx512vnni ${TERSOR_FLAGS_avx512} -mavx512vnni)
+set(TERSOR_FLAGS_avx512vbmi ${TERSOR_FLAGS_avx512vnni} -mavx512vbmi)
 set(TERSOR_FLAGS_avx512bf16 ${TERSOR_FLAGS_avx512vnni} -mavx512bf16)
 # Every 64-bit ARM has NEON, so no flag tells headers which file they are in. For the same reason loops that are left to
 # the compiler (activations, epilogue, encoding) need no file of their own.
@@ -25,7 +26,7 @@ set(TERSOR_FLAGS_neoni8mm ${TERSOR_FLAGS_neon} -march=armv8.2-a+dotprod+i8mm)
 function(tersor_apply_isa variable)
   set(kept)
   foreach(source IN LISTS ${variable})
-    if(source MATCHES "_(avx2|avx2vnni|avx512|avx512vnni|avx512bf16|neon|neondotprod|neoni8mm)\\.cc$")
+    if(source MATCHES "_(avx2|avx2vnni|avx512|avx512vnni|avx512vbmi|avx512bf16|neon|neondotprod|neoni8mm)\\.cc$")
       set(isa ${CMAKE_MATCH_1})
       if((isa MATCHES "^avx" AND NOT TERSOR_X86) OR (isa MATCHES "^neon" AND NOT TERSOR_ARM))
         continue()

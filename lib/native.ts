@@ -246,6 +246,11 @@ export interface NativeOperations {
     epsilon: number,
     step: number,
   ): void;
+  productEncode(x: T, centroids: T, codes: T): void;
+  productDecode(codes: T, centroids: T, ids: Optional, y: T): void;
+  productBag(codes: T, centroids: T, ...rest: [...BagArguments, y: T]): void;
+  packProductSearch(codes: T, packed: T): void;
+  productSearch(queries: T, centroids: T, packed: T, rows: number, distances: boolean, ids: T, scores: T): void;
   packSearch(vectors: T, distances: boolean, packed: T): void;
   search(
     queries: T,
@@ -361,6 +366,8 @@ export interface NativeAddon extends NativeOperations {
   nmInt8Bytes(rows: number, cols: number, keep: number, group: number, device: string): number;
   /** Bytes of what `packSearch` writes on `device`. */
   searchBytes(rows: number, columns: number, format: SearchFormat, device: string): number;
+  /** Bytes of what `packProductSearch` writes on `device`. */
+  productSearchBytes(rows: number, subspaces: number, bits: number, device: string): number;
   threads(): number;
   setThreads(count: number): void;
   kernels(): KernelInfo[];

@@ -23,6 +23,8 @@ const std::map<std::string, Benchmark (*)(const Parameters&)> kFamilies = {
     {"svd_f32", svd_f32},
     {"gptq", gptq},
     {"embedding_bag", embedding_bag},
+    {"product_bag", product_bag},
+    {"product_search", product_search},
     {"attention", attention},
     {"nm_f32", nm_f32},
     {"nm_int8", nm_int8},

@@ -58,6 +58,8 @@ Benchmark svd_f32(const Parameters& shape);
 Benchmark svd_randomized(const Parameters& shape);
 Benchmark gptq(const Parameters& shape);
 Benchmark embedding_bag(const Parameters& shape);
+Benchmark product_bag(const Parameters& shape);
+Benchmark product_search(const Parameters& shape);
 Benchmark attention(const Parameters& shape);
 Benchmark search_int8(const Parameters& shape);
 

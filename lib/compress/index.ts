@@ -15,3 +15,4 @@ export { type CalibrateOptions, calibrate } from './quantize/calibrate';
 export { type GptqOptions, gptq } from './quantize/gptq';
 export { inputMoments } from './quantize/moments';
 export { type Clusters, type KmeansOptions, kmeans, type ProductCodebooks, productCodebooks } from './share/kmeans';
+export { type ProductCentroidsOptions, productCentroids } from './share/product';

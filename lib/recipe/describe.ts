@@ -1,4 +1,4 @@
-import type { FactorizeStep, PruneStep, QuantizeStep, Recipe, Retrain, Step } from './schema';
+import type { FactorizeStep, ProductQuantizeStep, PruneStep, QuantizeStep, Recipe, Retrain, Step } from './schema';
 
 /**
  * Says in plain English what a recipe does, one line for each step; with several variants, each is headed by its name.
@@ -19,6 +19,7 @@ export function describeRecipe(recipe: Recipe): string[] {
 export function describeStep(step: Step): string {
   if ('prune' in step) return describePrune(step.prune);
   if ('quantize' in step) return describeQuantize(step.quantize);
+  if ('productQuantize' in step) return describeProductQuantize(step.productQuantize);
   if ('factorize' in step) return describeFactorize(step.factorize);
   return `Retrain: ${describeRetrain(step.retrain)}`;
 }
@@ -73,6 +74,12 @@ function codesOf(scheme: QuantizeStep['scheme']): string {
 function describeFactorize({ weights, method, rank, energy, retrain }: FactorizeStep): string {
   const size = rank === undefined ? `the rank that keeps ${percent(energy ?? 1)} of the energy` : `rank ${rank}`;
   return `Factorize ${weights.join(', ')} by ${method.toUpperCase()} to ${size}${retrain ? `; retrain the factors for ${describeRetrain(retrain)}` : ''}`;
+}
+
+function describeProductQuantize({ weights, subspaces, bits, retrain }: ProductQuantizeStep): string {
+  const codes = `${plural(subspaces, 'product code')} a row of ${plural(bits, 'bit')} each`;
+  const how = retrain ? `; retrain with the rounding for ${describeRetrain(retrain)}` : ', after training';
+  return `Quantize ${weights.join(', ')} to ${codes}, centroids by k-means${how}`;
 }
 
 function describeRetrain({ epochs, batchSize, optimizer, learningRate, lrSchedule, distill }: Retrain): string {

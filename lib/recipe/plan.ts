@@ -105,6 +105,10 @@ function outline(step: Step) {
     const label = rank === undefined ? `svd ${percent(energy ?? 1)} energy` : `svd rank ${rank}`;
     return { label, patterns, retrain, needsData: retrain !== undefined };
   }
+  if ('productQuantize' in step) {
+    const { weights: patterns, subspaces, bits, retrain } = step.productQuantize;
+    return { label: `product ${subspaces} x int${bits}`, patterns, retrain, needsData: retrain !== undefined };
+  }
   return { label: 'retrain', patterns: null, retrain: step.retrain, needsData: true };
 }
 

@@ -4,16 +4,16 @@ import { TersorError } from '../errors';
 import type { WeightRole } from '../models';
 import { LowRank, type QuantizationScheme, Sum, type Weight } from '../weights';
 import { assertPackable, type Compression } from '../weights/trainable';
-import type { FactorizeStep, QuantizeStep, Step } from './schema';
+import type { FactorizeStep, ProductQuantizeStep, QuantizeStep, Step } from './schema';
 
 /** A weight as the steps so far leave it. */
 export interface PlannedWeight {
   readonly role: WeightRole;
   readonly shape: readonly number[];
-  /** The weight itself, or those that it is made of. */
+  /** The weight itself, or those that it is made of; none of product codes. */
   readonly matrices: readonly PlannedMatrix[];
   /** How they make it up, when there are several. */
-  readonly made?: 'low-rank' | 'sum';
+  readonly made?: 'low-rank' | 'sum' | 'product-quantized';
 }
 
 interface PlannedMatrix extends Compression {
@@ -24,7 +24,9 @@ interface PlannedMatrix extends Compression {
 export function plannedWeight(role: WeightRole, weight: Weight): PlannedWeight {
   const { kind, shape } = weight;
   const matrices = matricesOf(weight);
-  return kind === 'low-rank' || kind === 'sum' ? { role, shape, matrices, made: kind } : { role, shape, matrices };
+  return kind === 'low-rank' || kind === 'sum' || kind === 'product-quantized'
+    ? { role, shape, matrices, made: kind }
+    : { role, shape, matrices };
 }
 
 /**
@@ -33,12 +35,16 @@ export function plannedWeight(role: WeightRole, weight: Weight): PlannedWeight {
  * @throws ERR_TERSOR_UNSUPPORTED or ERR_TERSOR_OUT_OF_RANGE when the step cannot be applied to what the weight is by then
  */
 export function planWeight(weight: PlannedWeight, step: Step): PlannedWeight {
+  if (kindOf(weight) === 'product-quantized' && !('retrain' in step)) {
+    throw new TersorError('ERR_TERSOR_UNSUPPORTED', 'expected only retrain after productQuantize, got another step');
+  }
   if ('prune' in step) {
     if (step.prune.method === 'sparsegpt') assertMultiplied(weight, 'sparsegpt');
     return changed(weight, { masked: true });
   }
   if ('quantize' in step) return quantized(weight, step.quantize);
   if ('factorize' in step) return factorized(weight, step.factorize);
+  if ('productQuantize' in step) return productQuantized(weight, step.productQuantize);
   return weight;
 }
 
@@ -105,6 +111,25 @@ function factorized(weight: PlannedWeight, { rank }: FactorizeStep): PlannedWeig
   return { role, shape, matrices: [dense([rows, inner]), dense([inner, columns])], made: 'low-rank' };
 }
 
+function productQuantized(weight: PlannedWeight, { subspaces }: ProductQuantizeStep): PlannedWeight {
+  const { role, shape } = weight;
+  const kind = kindOf(weight);
+  if (role !== 'embedding' || kind !== 'dense') {
+    throw new TersorError(
+      'ERR_TERSOR_UNSUPPORTED',
+      `expected a dense embedding table to quantize by products, got ${role === 'embedding' ? `a ${kind} one` : 'a weight that inputs are multiplied by'}`,
+    );
+  }
+  const [rows, columns] = shape as readonly [number, number];
+  if (columns % subspaces !== 0 || rows === 0) {
+    throw new TersorError(
+      'ERR_TERSOR_OUT_OF_RANGE',
+      `expected subspaces that divide ${columns} columns of a table with rows, got ${subspaces} for [${rows}, ${columns}]`,
+    );
+  }
+  return { role, shape, matrices: [], made: 'product-quantized' };
+}
+
 function kindOf({ matrices, made }: PlannedWeight): Weight['kind'] {
   if (made !== undefined) return made;
   if (matrices.some(({ masked }) => masked)) return 'sparse';
@@ -118,6 +143,7 @@ function dense(shape: readonly number[]): PlannedMatrix {
 function matricesOf(weight: Weight): PlannedMatrix[] {
   if (weight instanceof LowRank) return [weight.left, weight.right].flatMap(matricesOf);
   if (weight instanceof Sum) return [weight.weight, weight.correction].flatMap(matricesOf);
+  if (weight.kind === 'product-quantized') return [];
   if (weight.kind === 'dense') return [dense(weight.shape)];
   const { descriptor } = weight.store();
   const { scheme, input } = descriptor !== null && 'scheme' in descriptor ? descriptor : {};

@@ -284,6 +284,17 @@ const factorizeSchema = withRules(
   ],
 );
 
+const productQuantizeSchema = z.strictObject({
+  /** Names of the embedding tables to quantize; '*' in a name stands for any characters. */
+  weights,
+  /** Slices that the columns are cut into; a row has a code for each. Divides the columns. */
+  subspaces: count,
+  /** Bits of a code: 8 (default) for 256 centroids of each slice, or 4 for 16. */
+  bits: z.literal([8, 4]).default(8),
+  /** Train with the rounding in place (straight-through gradients); left out means post-training quantization. */
+  retrain: retrainSchema.exactOptional(),
+});
+
 const stepSchema = withRules(
   z.strictObject({
     /** Remove elements of weights. */
@@ -292,17 +303,19 @@ const stepSchema = withRules(
     quantize: quantizeSchema.exactOptional(),
     /** Replace weights by products of two thinner ones. */
     factorize: factorizeSchema.exactOptional(),
+    /** Store rows of embedding tables as numbers of centroids. */
+    productQuantize: productQuantizeSchema.exactOptional(),
     /** Train the model in the representations it has by now. */
     retrain: retrainSchema.exactOptional(),
   }),
   [
     {
-      keys: ['prune', 'quantize', 'factorize', 'retrain'],
+      keys: ['prune', 'quantize', 'factorize', 'productQuantize', 'retrain'],
       broken: (step) => {
         const kinds = Object.keys(step);
         return (
           kinds.length !== 1 &&
-          `expected one of prune, quantize, factorize, retrain in a step, got ${kinds.join(' and ') || 'none'}`
+          `expected one of prune, quantize, factorize, productQuantize, retrain in a step, got ${kinds.join(' and ') || 'none'}`
         );
       },
     },
@@ -384,6 +397,8 @@ export type QuantizeStep = z.output<typeof quantizeSchema>;
 export type ActivationQuantization = z.output<typeof activationQuantizationSchema>;
 /** Replacement of weights by two factors. */
 export type FactorizeStep = z.output<typeof factorizeSchema>;
+/** Storage of embedding rows as numbers of centroids. */
+export type ProductQuantizeStep = z.output<typeof productQuantizeSchema>;
 /** How a model is trained after or during a step. */
 export type Retrain = z.output<typeof retrainSchema>;
 /** A step that only trains. */
@@ -393,4 +408,5 @@ export type Step =
   | { prune: PruneStep }
   | { quantize: QuantizeStep }
   | { factorize: FactorizeStep }
+  | { productQuantize: ProductQuantizeStep }
   | { retrain: RetrainStep };

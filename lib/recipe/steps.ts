@@ -3,6 +3,7 @@ import {
   gptq,
   gradualPruning,
   inputMoments,
+  productCentroids,
   pruneByMagnitude,
   softLabels,
   sparseGpt,
@@ -12,10 +13,17 @@ import { TersorError } from '../errors';
 import { Model, type TrainableModel } from '../models';
 import { type Tensor, tidy } from '../tensor';
 import { type FitOptions, type FitProgress, fit, type TrainingTask } from '../train';
-import { DEFAULT_OBSERVER, restoreWeight, type TrainableWeight, type Weight } from '../weights';
+import { DEFAULT_OBSERVER, ProductQuantized, restoreWeight, type TrainableWeight, type Weight } from '../weights';
 import type { PlannedStep } from './plan';
 import { calibrates, schemeOf } from './planned-weight';
-import type { ActivationQuantization, FactorizeStep, PruneStep, QuantizeStep, Retrain } from './schema';
+import type {
+  ActivationQuantization,
+  FactorizeStep,
+  ProductQuantizeStep,
+  PruneStep,
+  QuantizeStep,
+  Retrain,
+} from './schema';
 
 /** What the steps of a recipe share. */
 export interface StepContext {
@@ -52,8 +60,7 @@ export async function applyStep(before: StepResult, planned: PlannedStep, contex
     const target = { sparsity: step.prune.sparsity ?? 0 };
     return byOutputs(before, weights, context, (w, moments) => sparseGpt(w, moments, target, context));
   }
-  const trainable =
-    'factorize' in step ? await factorized(before.model, weights, step.factorize, context) : before.model.trainable();
+  const trainable = await replaced(before.model, planned, context);
   try {
     const matrices = weights.flatMap((name) => trainable.matrices(name));
     const afterStep = 'prune' in step ? prune(matrices, step.prune) : undefined;
@@ -98,23 +105,42 @@ function observerOf({ observer, momentum = DEFAULT_OBSERVER.momentum }: Activati
   return observer === 'dynamic' ? observer : { observer, momentum };
 }
 
-async function factorized(
+/** A trainable model in which a step that gives weights another form has done so. */
+async function replaced(
   model: Model,
-  names: readonly string[],
-  { rank, energy }: FactorizeStep,
+  { step, weights: names }: PlannedStep,
   { signal, seed }: StepContext,
 ): Promise<TrainableModel> {
-  const target = rank === undefined ? { energy: energy ?? 1 } : { rank };
-  const factors = new Map<string, Weight>();
+  const replace =
+    'factorize' in step
+      ? (w: Tensor, name: string) => truncatedSvd(w, targetOf(step.factorize), { signal, name, seed })
+      : 'productQuantize' in step
+        ? (w: Tensor) => productQuantized(w, step.productQuantize, { signal, seed })
+        : null;
+  if (replace === null) return model.trainable();
+  const others = new Map<string, Weight>();
   try {
     for (const name of names) {
       const weight = model.weights.get(name) as Weight;
-      factors.set(name, await truncatedSvd(weight.dense(), target, { signal, name, seed }));
+      others.set(name, await replace(weight.dense(), name));
     }
-    return new Model(model.architecture, new Map([...model.weights, ...factors])).trainable();
+    return new Model(model.architecture, new Map([...model.weights, ...others])).trainable();
   } finally {
-    disposeAll(factors);
+    disposeAll(others);
   }
+}
+
+function targetOf({ rank, energy }: FactorizeStep) {
+  return rank === undefined ? { energy: energy ?? 1 } : { rank };
+}
+
+async function productQuantized(
+  w: Tensor,
+  { subspaces, bits }: ProductQuantizeStep,
+  options: Pick<StepContext, 'signal' | 'seed'>,
+): Promise<ProductQuantized> {
+  const centroids = await productCentroids(w, { ...options, subspaces, bits });
+  return tidy(() => ProductQuantized.from(w, centroids));
 }
 
 /**

@@ -3,8 +3,11 @@ import { native, SearchFormat } from '../native';
 import { empty, keep, type Tensor, tidy } from '../tensor';
 import { assertVectors, codeQueries, codeVectors, INT4_QUERY_UNITS, normalized, signBits } from './codes';
 
-/** How an index holds its vectors: as they are, in codes of 8 or 4 bits with one scale, or by their signs. */
-export type IndexKind = 'f32' | 'int8' | 'int4' | 'binary';
+/**
+ * How an index holds its vectors: as they are, in codes of 8 or 4 bits with one scale, by their signs, or in product codes (Jégou, Douze and
+ * Schmid 2011), which queries are compared with as they are.
+ */
+export type IndexKind = 'f32' | 'int8' | 'int4' | 'binary' | 'product';
 
 /** What makes a vector near: a large product, a small angle, or a small Euclidean distance. */
 export type Similarity = 'dot' | 'cosine' | 'l2';
@@ -14,6 +17,11 @@ export interface IndexOptions {
   readonly kind: IndexKind;
   /** Default 'dot'. Signs have no 'l2'. */
   readonly similarity?: Similarity;
+  /**
+   * Of 'product': f32 [subspaces, 256 or 16, columns / subspaces], as `productCentroids` finds them (for 'cosine', from vectors of length 1);
+   * copied.
+   */
+  readonly centroids?: Tensor;
   /** Also hold the f32 vectors, which rescoring needs. Default false. */
   readonly keepVectors?: boolean;
 }
@@ -48,31 +56,45 @@ export class SearchIndex implements Disposable {
   readonly shape: readonly [number, number];
   private readonly packed: Tensor;
   private readonly kept: Tensor | null;
+  /** Of product codes. */
+  private readonly centroids: Tensor | null;
   /** One step of the codes; 1 without. */
   private readonly scale: number;
 
   /**
    * @param vectors f32 [rows, columns], none of them 0; copied
    * @throws ERR_TERSOR_SHAPE, ERR_TERSOR_DTYPE; ERR_TERSOR_NOT_FINITE for NaN or infinity; ERR_TERSOR_UNSUPPORTED for 'l2' of signs and
-   *   for more than 32,768 columns
+   *   for more than 32,768 columns; ERR_TERSOR_INVALID_ARGUMENT for centroids without 'product', or 'product' without
    */
-  constructor(vectors: Tensor, { kind, similarity = 'dot', keepVectors = false }: IndexOptions) {
+  constructor(vectors: Tensor, { kind, similarity = 'dot', centroids, keepVectors = false }: IndexOptions) {
     assertVectors(vectors, 'vectors');
     if (kind === 'binary' && similarity === 'l2') {
       throw new TersorError('ERR_TERSOR_UNSUPPORTED', "expected 'dot' or 'cosine' for an index of signs, got 'l2'");
+    }
+    if ((kind === 'product') !== (centroids !== undefined)) {
+      throw new TersorError(
+        'ERR_TERSOR_INVALID_ARGUMENT',
+        `expected centroids with an index of kind 'product', and only with it, got kind '${kind}' ${centroids ? 'with' : 'without'} them`,
+      );
     }
     this.kind = kind;
     this.similarity = similarity;
     this.shape = [vectors.shape[0], vectors.shape[1]];
     const made = tidy(() => {
       const values = similarity === 'cosine' ? normalized(vectors) : vectors.clone();
+      const kept = keepVectors ? values : null;
+      if (kind === 'product') {
+        const own = (centroids as Tensor).clone();
+        return { packed: packProductCodes(values, own), scale: 1, kept, centroids: own };
+      }
       const { codes, scale } = code(values, FORMATS[kind]);
       const packed = empty([native.searchBytes(...this.shape, FORMATS[kind], vectors.device)], 'u8', vectors.device);
       native.packSearch(codes.handle, this.distances, packed.handle);
-      return { packed, scale, kept: keepVectors ? values : null };
+      return { packed, scale, kept, centroids: null };
     });
     this.packed = keep(made.packed);
     this.kept = made.kept === null ? null : keep(made.kept);
+    this.centroids = made.centroids === null ? null : keep(made.centroids);
     this.scale = made.scale;
   }
 
@@ -83,7 +105,7 @@ export class SearchIndex implements Disposable {
 
   /** Bytes in native memory. */
   get bytes(): number {
-    return this.packed.bytes + (this.kept?.bytes ?? 0);
+    return this.packed.bytes + (this.kept?.bytes ?? 0) + (this.centroids?.bytes ?? 0);
   }
 
   /** Queries f32 as they are compared: of length 1 for 'cosine'. */
@@ -101,7 +123,13 @@ export class SearchIndex implements Disposable {
     const { codes, scales } = this.codeQueries(queries);
     const shape = [queries.shape[0] as number, count];
     const ids = empty(shape, 'i32');
-    const raw = empty(shape, this.kind === 'f32' ? 'f32' : 'i32');
+    const raw = empty(shape, this.kind === 'f32' || this.kind === 'product' ? 'f32' : 'i32');
+    if (this.kind === 'product') {
+      const { handle } = this.centroids as Tensor;
+      const operands = [this.packed.handle, this.shape[0], this.distances] as const;
+      native.productSearch(queries.handle, handle, ...operands, ids.handle, raw.handle);
+      return { ids, scores: this.toSimilarity(raw, codes, scales) };
+    }
     const format = FORMATS[this.kind];
     native.search(codes.handle, this.packed.handle, ...this.shape, format, this.distances, ids.handle, raw.handle);
     return { ids, scores: this.toSimilarity(raw, codes, scales) };
@@ -111,6 +139,7 @@ export class SearchIndex implements Disposable {
   dispose(): void {
     this.packed.dispose();
     this.kept?.dispose();
+    this.centroids?.dispose();
   }
 
   [Symbol.dispose](): void {
@@ -122,7 +151,7 @@ export class SearchIndex implements Disposable {
   }
 
   private codeQueries(queries: Tensor): { codes: Tensor; scales: Float32Array } {
-    if (this.kind === 'f32') return { codes: queries, scales: Float32Array.of(1) };
+    if (this.kind === 'f32' || this.kind === 'product') return { codes: queries, scales: Float32Array.of(1) };
     if (this.kind === 'binary') return { codes: signBits(queries), scales: Float32Array.of(1) };
     if (!this.distances) return codeQueries(queries, null);
     return codeQueries(queries, this.kind === 'int8' ? this.scale : this.scale / INT4_QUERY_UNITS);
@@ -135,7 +164,7 @@ export class SearchIndex implements Disposable {
     const values = raw.toArray() as Float32Array | Int32Array;
     if (this.kind === 'binary')
       return empty(raw.shape).write(Float32Array.from(values, (value) => columns + 2 * value));
-    if (!this.distances && this.kind === 'f32') return raw;
+    if (!this.distances && (this.kind === 'f32' || this.kind === 'product')) return raw;
     const numbers = codes.toArray() as Float32Array | Int8Array;
     const scores = new Float32Array(values.length);
     for (let query = 0; query < queries; query++) {
@@ -150,6 +179,18 @@ export class SearchIndex implements Disposable {
     }
     return empty(raw.shape).write(scores);
   }
+}
+
+/** Vectors by the nearest centroids, laid out for search. */
+function packProductCodes(values: Tensor, centroids: Tensor): Tensor {
+  const [subspaces = 0, count = 0] = centroids.shape;
+  const bits = count === 256 ? 8 : 4;
+  const codes = empty([values.shape[0] as number, subspaces], bits === 8 ? 'u8' : 'u4');
+  native.productEncode(values.handle, centroids.handle, codes.handle);
+  const bytes = native.productSearchBytes(codes.shape[0] as number, subspaces, bits, values.device);
+  const packed = empty([bytes], 'u8', values.device);
+  native.packProductSearch(codes.handle, packed.handle);
+  return packed;
 }
 
 function code(values: Tensor, format: SearchFormat): { codes: Tensor; scale: number } {

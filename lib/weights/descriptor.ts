@@ -70,6 +70,17 @@ const blockSparse = z.strictObject({
   input: input.optional(),
 });
 
+const productQuantized = z
+  .strictObject({
+    kind: z.literal('product-quantized'),
+    shape: matrixShape,
+    /** Codes of a row. */
+    subspaces: count.positive(),
+    /** Of a code. */
+    bits: z.literal([8, 4]),
+  })
+  .refine(({ shape: [, columns], subspaces }) => columns % subspaces === 0, 'subspaces do not divide the columns');
+
 /** Low-rank factors are themselves weights; a factor without a descriptor is a plain tensor. */
 const factor = z.union([z.null(), quantized, sparse, semiStructured, blockSparse]);
 
@@ -96,12 +107,14 @@ export const descriptorSchema = z.discriminatedUnion('kind', [
   blockSparse,
   lowRank,
   sum,
+  productQuantized,
 ]);
 export type Descriptor = z.infer<typeof descriptorSchema>;
 export type QuantizedDescriptor = z.infer<typeof quantized>;
 export type SparseDescriptor = z.infer<typeof sparse>;
 export type SemiStructuredDescriptor = z.infer<typeof semiStructured>;
 export type BlockSparseDescriptor = z.infer<typeof blockSparse>;
+export type ProductQuantizedDescriptor = z.infer<typeof productQuantized>;
 export type LowRankDescriptor = z.infer<typeof lowRank>;
 export type SumDescriptor = z.infer<typeof sum>;
 

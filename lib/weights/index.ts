@@ -10,6 +10,7 @@ export {
 } from './input';
 export { LowRank } from './low-rank';
 export type { BlockPattern, SparsityPattern } from './pattern';
+export { type ProductCodes, ProductQuantized } from './product-quantized';
 export { Quantized, quantizeMatrix } from './quantized';
 export { restoreWeight } from './restore';
 export type { QuantizationScheme, WeightRange } from './scheme';

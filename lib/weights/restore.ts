@@ -6,6 +6,7 @@ import { BlockSparse } from './block-sparse';
 import { Dense } from './dense';
 import type { Descriptor } from './descriptor';
 import { LowRank } from './low-rank';
+import { ProductQuantized } from './product-quantized';
 import { Quantized } from './quantized';
 import { SemiStructured } from './semi-structured';
 import { Sparse } from './sparse';
@@ -46,6 +47,8 @@ function restoreFrom(reader: BlobReader, descriptor: Descriptor | null): Weight 
       return SemiStructured.restore(reader, descriptor);
     case 'block-sparse':
       return BlockSparse.restore(reader, descriptor);
+    case 'product-quantized':
+      return ProductQuantized.restore(reader, descriptor);
     case 'low-rank':
       return LowRank.restore(reader, descriptor, restoreFrom);
     case 'sum':

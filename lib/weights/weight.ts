@@ -34,7 +34,15 @@ export interface LinearOperator {
 
 /** A weight in the form in which it is stored and served. Immutable. */
 export interface Weight extends LinearOperator {
-  readonly kind: 'dense' | 'quantized' | 'sparse' | 'semi-structured' | 'block-sparse' | 'low-rank' | 'sum';
+  readonly kind:
+    | 'dense'
+    | 'quantized'
+    | 'sparse'
+    | 'semi-structured'
+    | 'block-sparse'
+    | 'low-rank'
+    | 'sum'
+    | 'product-quantized';
   /** Short text for tables, such as "int8 per channel, 80.0 % sparse". */
   readonly representation: string;
   /** Bytes of everything that a runtime needs: codes, scales, zero points, indices. Equal to the bytes in the file, without its header. */

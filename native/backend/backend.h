@@ -136,6 +136,21 @@ typedef struct tersor_codebook {
   int64_t group_size;           // columns per group; >= cols means one group
 } tersor_codebook;
 
+// Rows [R, subspaces * width] in product codes (Jegou, Douze & Schmid 2011): columns are cut into slices of equal
+// width, and of each slice a row has the number of a centroid.
+typedef struct tersor_product_table {
+  tersor_tensor codes;      // u8 or u4 [R, subspaces]
+  tersor_tensor centroids;  // f32 [subspaces, 256 or 16, width]
+} tersor_product_table;
+
+// Product codes [rows, subspaces] as pack_product_search lays them out for this backend.
+typedef struct tersor_product_index {
+  tersor_tensor packed;  // u8 [product_search_bytes(rows, subspaces, bits)]
+  int64_t rows, subspaces;
+  int32_t bits;       // of a code: 8 or 4
+  int32_t distances;  // 1: scores are 2 q.x - x.x
+} tersor_product_index;
+
 // A dense weight [rows, cols] as pack_gemm lays it out for this backend.
 typedef struct tersor_packed {
   tersor_tensor panels;  // f32 or bf16 [packed_elements(rows, cols, that dtype)]
@@ -488,6 +503,18 @@ typedef struct tersor_backend {
                                const tersor_tensor* gradients, const tersor_tensor* first_state,
                                const tersor_tensor* second_state, const tersor_row_options*);
 
+  // --- product codes ---
+  // The centroid nearest to each slice of x f32 [n, subspaces * width], the first of equally near ones: codes u8 or u4
+  // [n, subspaces]. NaN or Inf in x or the centroids is an error.
+  tersor_status (*product_encode)(tersor_context*, const tersor_tensor* x, const tersor_tensor* centroids,
+                                  const tersor_tensor* codes);
+  // y[i] = row ids[i] of the table; ids i32 or null = every row.
+  tersor_status (*product_decode)(tersor_context*, const tersor_product_table*, const tersor_tensor* ids,
+                                  const tersor_tensor* y);
+  // As embedding_bag, of the rows that the codes stand for.
+  tersor_status (*product_bag)(tersor_context*, const tersor_product_table*, const tersor_bags*,
+                               const tersor_tensor* y);
+
   // --- vector search ---
   // Bytes of packed vectors.
   int64_t (*search_bytes)(int64_t rows, int64_t columns, tersor_search_format format);
@@ -501,6 +528,16 @@ typedef struct tersor_backend {
   // sixteenths of its step); minus the number of bits that differ for u1. Integers are exact; a NaN is an error.
   tersor_status (*search)(tersor_context*, const tersor_tensor* queries, const tersor_search_index*,
                           const tersor_tensor* ids, const tersor_tensor* scores);
+
+  // Bytes of packed product codes of 8 or 4 bits.
+  int64_t (*product_search_bytes)(int64_t rows, int64_t subspaces, int32_t bits);
+  // Lays out codes u8 or u4 [rows, subspaces].
+  tersor_status (*pack_product_search)(tersor_context*, const tersor_tensor* codes, const tersor_tensor* packed);
+  // As search, of the rows that the codes stand for, by sums of entries of tables of each query's products with the
+  // centroids (asymmetric distance computation): queries f32 [queries, columns], scores f32 [queries, k]. An entry that
+  // is not finite is an error.
+  tersor_status (*product_search)(tersor_context*, const tersor_tensor* queries, const tersor_tensor* centroids,
+                                  const tersor_product_index*, const tersor_tensor* ids, const tersor_tensor* scores);
 
   // --- quantization ---
   // Codes are i8, u8, or bit-packed; code = clamp(round_half_even(x / scale) + zero_point), or round((x - bias) /

@@ -26,9 +26,10 @@ napi_value undefined(napi_env env) {
 std::span<const Operation* const> all_operations() {
   static const std::vector<const Operation*>& all = *[] {
     auto* list = new std::vector<const Operation*>;  // never destroyed: a job may run at process exit
-    for (const auto family : {memory_operations(), product_operations(), elementwise_operations(),
-                              embedding_operations(), attention_operations(), loss_operations(),
-                              compression_operations(), optimizer_operations(), search_operations(), codebook_operations()}) {
+    for (const auto family :
+         {memory_operations(), product_operations(), elementwise_operations(), embedding_operations(),
+          attention_operations(), loss_operations(), compression_operations(), optimizer_operations(),
+          search_operations(), codebook_operations()}) {
       for (const Operation& operation : family) list->push_back(&operation);
     }
     return list;
@@ -154,6 +155,14 @@ napi_value search_bytes(Arguments& in) {
   return Napi::Number::New(in.env(), static_cast<double>(backend->search_bytes(rows, columns, format)));
 }
 
+// rows, subspaces, bits, device -> bytes of product codes packed there
+napi_value product_search_bytes(Arguments& in) {
+  const int64_t rows = in.integer("rows", 0, INT32_MAX), subspaces = in.integer("subspaces", 1, INT32_MAX);
+  const auto bits = static_cast<int32_t>(in.integer("bits", 4, 8));
+  const tersor_backend* backend = backend_of(in.text("device"));
+  return Napi::Number::New(in.env(), static_cast<double>(backend->product_search_bytes(rows, subspaces, bits)));
+}
+
 napi_value threads(Arguments& in) { return Napi::Number::New(in.env(), thread_count()); }
 
 napi_value set_threads(Arguments& in) {
@@ -225,6 +234,7 @@ constexpr Function kFunctions[] = {
     {"nmBytes", 5, nm_bytes},
     {"nmInt8Bytes", 5, nm_int8_bytes},
     {"searchBytes", 4, search_bytes},
+    {"productSearchBytes", 4, product_search_bytes},
     {"threads", 0, threads},
     {"setThreads", 1, set_threads},
     {"kernels", 0, kernels},

@@ -1,5 +1,6 @@
 // Rows of embedding tables.
 #include "binding/operation.h"
+#include "binding/product_table.h"
 #include "core/dtype.h"
 
 namespace tersor::binding {
@@ -132,12 +133,61 @@ auto update_rows(Arguments& in) {
   };
 }
 
+auto product_encode(Arguments& in) {
+  const Operand x = in.input("x", kF32, 2);
+  const Operand centroids = read_centroids(in);
+  in.expect_shape(x, {kAny, columns_of(centroids)}, {centroids});
+  const Operand codes = in.output("codes", kProductCodes);
+  expect_codes(in, codes, x.dim(0), centroids);
+  return [x = x.tensor(), centroids = centroids.tensor(), codes = codes.tensor()](const tersor_backend& backend,
+                                                                                  tersor_context* context) {
+    return backend.product_encode(context, &x, &centroids, &codes);
+  };
+}
+
+// tersor_product_table, in argument order.
+struct ProductTable {
+  tersor_product_table view;
+  int64_t rows, columns;
+};
+
+ProductTable read_product_table(Arguments& in) {
+  const Operand codes = in.input("codes", kProductCodes, 2);
+  const Operand centroids = read_centroids(in);
+  expect_codes(in, codes, kAny, centroids);
+  return {{codes.tensor(), centroids.tensor()}, codes.dim(0), columns_of(centroids)};
+}
+
+auto product_decode(Arguments& in) {
+  const ProductTable table = read_product_table(in);
+  const OptionalOperand ids = in.optional_input("ids", kI32, 1);
+  const Operand y = in.output("y", kF32);
+  in.expect_shape(y, {ids.present ? ids.operand.dim(0) : table.rows, table.columns});
+  return [table, ids = ids.tensor(), y = y.tensor()](const tersor_backend& backend, tersor_context* context) {
+    return backend.product_decode(context, &table.view, ids.get(), &y);
+  };
+}
+
+auto product_bag(Arguments& in) {
+  const ProductTable table = read_product_table(in);
+  const Bags bags = read_bags(in);
+  const Operand y = in.output("y", kF32);
+  in.expect_shape(y, {bags.count, table.columns});
+  return [table, bags, y = y.tensor()](const tersor_backend& backend, tersor_context* context) {
+    const tersor_bags view = bags.view();
+    return backend.product_bag(context, &table.view, &view, &y);
+  };
+}
+
 constexpr Operation kOperations[] = {
     operation<gather>("gather", 3),
     operation<scatter_add>("scatterAdd", 3),
     operation<embedding_bag>("embeddingBag", 9),
     operation<embedding_bag_gradient>("embeddingBagGradient", 10),
     operation<update_rows>("updateRows", 11),
+    operation<product_encode>("productEncode", 3),
+    operation<product_decode>("productDecode", 4),
+    operation<product_bag>("productBag", 8),
 };
 
 }  // namespace

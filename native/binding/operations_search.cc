@@ -1,5 +1,7 @@
 // Vector search.
 #include "binding/operation.h"
+#include "binding/product_table.h"
+#include "core/dtype.h"
 
 namespace tersor::binding {
 namespace {
@@ -68,9 +70,50 @@ auto search(Arguments& in) {
   };
 }
 
+auto pack_product_search(Arguments& in) {
+  const Operand codes = in.input("codes", kProductCodes, 2);
+  const Operand packed = in.output("packed", kU8);
+  if (codes.dim(1) > kMostColumns || codes.dim(0) > INT32_MAX) {
+    in.fail(TERSOR_UNSUPPORTED, "expected at most " + std::to_string(kMostColumns) +
+                                    " subspaces and 2^31 - 1 rows, got " + std::to_string(codes.dim(1)) + " and " +
+                                    std::to_string(codes.dim(0)));
+  }
+  in.expect_shape(packed,
+                  {in.backend().product_search_bytes(codes.dim(0), codes.dim(1), bits_of(codes.tensor().dtype))});
+  return [codes = codes.tensor(), packed = packed.tensor()](const tersor_backend& backend, tersor_context* context) {
+    return backend.pack_product_search(context, &codes, &packed);
+  };
+}
+
+auto product_search(Arguments& in) {
+  const Operand queries = in.input("queries", kF32, 2);
+  const Operand centroids = read_centroids(in);
+  const Operand packed = in.input("packed", kU8, 1);
+  const int64_t rows = in.integer("rows", 1, INT32_MAX);
+  const int32_t distances = in.boolean("distances") ? 1 : 0;
+  const int32_t bits = centroids.dim(1) == 256 ? 8 : 4;
+  in.expect_shape(queries, {kAny, columns_of(centroids)}, {centroids});
+  in.expect_shape(packed, {in.backend().product_search_bytes(rows, centroids.dim(0), bits)}, {centroids});
+  const Operand ids = in.output("ids", kI32);
+  in.expect_shape(ids, {queries.dim(0), kAny}, {queries});
+  if (ids.dim(1) < 1 || ids.dim(1) > rows) {
+    in.fail(TERSOR_OUT_OF_RANGE,
+            "expected 1 to " + std::to_string(rows) + " results, got " + std::to_string(ids.dim(1)));
+  }
+  const Operand scores = in.output("scores", kF32);
+  in.expect_same_shape(scores, ids);
+  const tersor_product_index index{packed.tensor(), rows, centroids.dim(0), bits, distances};
+  return [index, queries = queries.tensor(), centroids = centroids.tensor(), ids = ids.tensor(),
+          scores = scores.tensor()](const tersor_backend& backend, tersor_context* context) {
+    return backend.product_search(context, &queries, &centroids, &index, &ids, &scores);
+  };
+}
+
 constexpr Operation kOperations[] = {
     operation<pack_search>("packSearch", 3),
     operation<search>("search", 8),
+    operation<pack_product_search>("packProductSearch", 2),
+    operation<product_search>("productSearch", 7),
 };
 
 }  // namespace

@@ -16,8 +16,8 @@
 namespace tersor {
 namespace {
 
-constexpr const char* kNames[kIsaCount] = {"scalar",      "avx2", "avx2_vnni",    "avx512",   "avx512_vnni",
-                                           "avx512_bf16", "neon", "neon_dotprod", "neon_i8mm"};
+constexpr const char* kNames[kIsaCount] = {"scalar",      "avx2",        "avx2_vnni", "avx512",       "avx512_vnni",
+                                           "avx512_vbmi", "avx512_bf16", "neon",      "neon_dotprod", "neon_i8mm"};
 
 #if defined(__x86_64__)
 
@@ -43,7 +43,7 @@ constexpr bool has_all(uint64_t word, uint64_t bits) { return (word & bits) == b
 IsaSet detect() {
   constexpr unsigned kFma = 1u << 12, kOsxsave = 1u << 27, kAvx = 1u << 28, kF16c = 1u << 29;         // leaf 1 ecx
   constexpr unsigned kAvx2 = 1u << 5, kF = 1u << 16, kDq = 1u << 17, kBw = 1u << 30, kVl = 1u << 31;  // leaf 7 ebx
-  constexpr unsigned kVnni = 1u << 11;                                                                // leaf 7 ecx
+  constexpr unsigned kVbmi = 1u << 1, kVnni = 1u << 11;                                               // leaf 7 ecx
   constexpr unsigned kAvxVnni = 1u << 4, kBf16 = 1u << 5;  // leaf 7, subleaf 1, eax
   constexpr uint64_t kYmmState = 0x06, kZmmState = 0xe6;
 
@@ -58,6 +58,7 @@ IsaSet detect() {
   isas = isas.with(Isa::avx512);
   if (!has_all(extended.ecx, kVnni)) return isas;
   isas = isas.with(Isa::avx512_vnni);
+  if (has_all(extended.ecx, kVbmi)) isas = isas.with(Isa::avx512_vbmi);
   return has_all(more.eax, kBf16) ? isas.with(Isa::avx512_bf16) : isas;
 }
 

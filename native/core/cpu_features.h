@@ -9,9 +9,20 @@ namespace tersor {
 
 // Levels of vector code; of two that a machine has, the later one is the better. The names are those of TERSOR_ISA.
 //   avx2: with FMA and F16C; avx512: F, BW, DQ and VL; neon: what every 64-bit ARM has.
-enum class Isa { scalar, avx2, avx2_vnni, avx512, avx512_vnni, avx512_bf16, neon, neon_dotprod, neon_i8mm };
+enum class Isa {
+  scalar,
+  avx2,
+  avx2_vnni,
+  avx512,
+  avx512_vnni,
+  avx512_vbmi,
+  avx512_bf16,
+  neon,
+  neon_dotprod,
+  neon_i8mm
+};
 
-inline constexpr int kIsaCount = 9;
+inline constexpr int kIsaCount = 10;
 
 const char* name_of(Isa isa);
 

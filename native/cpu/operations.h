@@ -108,11 +108,20 @@ tersor_status embedding_bag_gradient(tersor_context*, const tersor_tensor* table
 tersor_status update_rows(tersor_context*, const tersor_tensor* table, const tersor_tensor* ids,
                           const tersor_tensor* gradients, const tersor_tensor* first_state,
                           const tersor_tensor* second_state, const tersor_row_options*);
+tersor_status product_encode(tersor_context*, const tersor_tensor* x, const tersor_tensor* centroids,
+                             const tersor_tensor* codes);
+tersor_status product_decode(tersor_context*, const tersor_product_table*, const tersor_tensor* ids,
+                             const tersor_tensor* y);
+tersor_status product_bag(tersor_context*, const tersor_product_table*, const tersor_bags*, const tersor_tensor* y);
 int64_t search_bytes(int64_t rows, int64_t columns, tersor_search_format format);
 tersor_status pack_search(tersor_context*, const tersor_tensor* vectors, int32_t distances,
                           const tersor_tensor* packed);
 tersor_status search(tersor_context*, const tersor_tensor* queries, const tersor_search_index*,
                      const tersor_tensor* ids, const tersor_tensor* scores);
+int64_t product_search_bytes(int64_t rows, int64_t subspaces, int32_t bits);
+tersor_status pack_product_search(tersor_context*, const tersor_tensor* codes, const tersor_tensor* packed);
+tersor_status product_search(tersor_context*, const tersor_tensor* queries, const tersor_tensor* centroids,
+                             const tersor_product_index*, const tersor_tensor* ids, const tersor_tensor* scores);
 tersor_status quantize(tersor_context*, const tersor_tensor* x, const tersor_affine*, const tersor_tensor* codes);
 tersor_status dequantize(tersor_context*, const tersor_tensor* codes, const tersor_affine*, const tersor_tensor* ids,
                          const tersor_tensor* y);

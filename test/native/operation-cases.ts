@@ -477,6 +477,36 @@ export const CASES: OperationCase[] = [
     outputs: [0, 3, 4],
   },
   {
+    operation: 'productEncode',
+    args: () => [f32([3, 4], 1, -2), f32([2, 16, 2], 1, -2, 3), zeros([3, 2], 'u4')],
+    outputs: [2],
+  },
+  {
+    operation: 'productDecode',
+    args: () => [zeros([3, 2], 'u4'), f32([2, 16, 2], 1, -2), i32([2], 1, 2), zeros([2, 4])],
+    outputs: [3],
+  },
+  {
+    operation: 'productBag',
+    args: () => [
+      zeros([3, 2], 'u4'),
+      f32([2, 16, 2], 1, -2),
+      i32([2], 1, 2),
+      i32([2], 0, 1),
+      null,
+      false,
+      BagMode.mean,
+      zeros([2, 4]),
+    ],
+    outputs: [7],
+  },
+  { operation: 'packProductSearch', args: () => [zeros([3, 2], 'u4'), u8([64])], outputs: [1] },
+  {
+    operation: 'productSearch',
+    args: () => [f32([2, 4], 1, -2), f32([2, 16, 2], 1, -2), u8([64], 0x21), 3, true, i32([2, 2], 0), zeros([2, 2])],
+    outputs: [5, 6],
+  },
+  {
     operation: 'packSearch',
     // A tile: 32 terms, then a step for each column.
     args: () => [f32([2, 3], 1, -2), true, u8([4 * 128])],

@@ -8,6 +8,7 @@ import {
   Dense,
   type InputQuantization,
   LowRank,
+  ProductQuantized,
   type QuantizationScheme,
   quantizeMatrix,
   SemiStructured,
@@ -91,6 +92,8 @@ export const CASES: readonly WeightCase[] = [
     [null, INPUT, 'dynamic' as const].map((input) => inBlocks('16x4', scheme, input)),
   ),
   inBlocks('32x4', { ...INT8, granularity: 'tensor' }, INPUT),
+  productCodes(16),
+  productCodes(256),
   lowRank('dense factors', (factor) => new Dense(factor.clone())),
   lowRank('int4 factors', (factor) => quantizeMatrix(factor, INT4)),
   lowRank('int8 factors, int8 inputs', (factor) => quantizeMatrix(factor, INT8, { scale: 1 / 32, zeroPoint: 128 })),
@@ -172,6 +175,22 @@ function inBlocks(
     }
   };
   return { name: `blocks of ${blocks}${valuesName(scheme, input)}`, kind: 'block-sparse', make };
+}
+
+/** Centroids made of the matrix's own numbers: any will do, as for the factors below. */
+function productCodes(count: 16 | 256): WeightCase {
+  const make = (w: Tensor) => {
+    const [rows, columns] = w.shape as readonly [number, number];
+    const subspaces = columns % 3 === 0 ? 3 : 1;
+    const width = columns / subspaces;
+    const values = w.toArray() as Float32Array;
+    const centroids = Float32Array.from({ length: subspaces * count * width }, (_, i) => {
+      const [subspace, number] = [Math.floor(i / (count * width)), Math.floor(i / width) % count];
+      return values[(number % Math.max(rows, 1)) * columns + subspace * width + (i % width)] ?? 0.25;
+    });
+    return tidy(() => ProductQuantized.from(w, tensor(centroids, [subspaces, count, width])));
+  };
+  return { name: `product codes of ${count}`, kind: 'product-quantized', make };
 }
 
 /**

@@ -42,6 +42,7 @@ describe('native operations', () => {
       'nmBytes',
       'nmInt8Bytes',
       'searchBytes',
+      'productSearchBytes',
       'threads',
       'setThreads',
       'kernels',
@@ -114,7 +115,7 @@ describe('native operations', () => {
 
       it('refuses another dtype', () => {
         // These take i64 somewhere.
-        const takes64 = ['fill', 'embeddingBag', 'embeddingBagGradient'].includes(operation);
+        const takes64 = ['fill', 'embeddingBag', 'embeddingBagGradient', 'productBag'].includes(operation);
         const codes = codesWith(isTensor, (original) => {
           const { shape, dtype } = original as Tensor;
           return zeros(shape, dtype === 'i64' ? 'i32' : takes64 ? 'u4' : 'i64');

@@ -489,13 +489,13 @@ export const CASES: OperationCase[] = [
   {
     operation: 'productBag',
     args: () => [
-      zeros([3, 2], 'u4'),
-      f32([2, 16, 2], 1, -2),
+      u8([3, 2], 7, 200),
+      f32([2, 256, 2], 1, -2),
       i32([2], 1, 2),
       i32([2], 0, 1),
-      null,
+      f32([2], 1, 2),
       false,
-      BagMode.mean,
+      BagMode.sum,
       zeros([2, 4]),
     ],
     outputs: [7],

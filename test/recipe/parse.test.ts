@@ -281,7 +281,7 @@ variants:
 describe('validateRecipe', () => {
   it('names the place of each problem', () => {
     expect(problemsOfStep({ prune: { weights: ['*'], sparsity: 1 }, extra: 1 })).to.deep.equal([
-      "expected one of 'prune', 'quantize', 'factorize', 'retrain', got 'extra', at steps[0]",
+      "expected one of 'prune', 'quantize', 'factorize', 'productQuantize', 'retrain', got 'extra', at steps[0]",
       'expected a number between 0 and 1, got 1, at steps[0].prune.sparsity',
     ]);
     expect(errorOf(() => validateRecipe(undefined)).message).to.equal(
@@ -428,7 +428,7 @@ describe('docs/recipes.md', () => {
         parseRecipe(text, 'docs/recipes.md').variants.flatMap(({ steps }) => steps.flatMap(Object.keys)),
       ),
     );
-    expect([...kinds].sort()).to.deep.equal(['factorize', 'prune', 'quantize', 'retrain']);
+    expect([...kinds].sort()).to.deep.equal(['factorize', 'productQuantize', 'prune', 'quantize', 'retrain']);
   });
 
   it('shows the message that a mistake gets', () => {

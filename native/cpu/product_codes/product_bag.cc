@@ -19,6 +19,7 @@ enum class Fold { sum, weighted_sum, max };
 constexpr int kVectors = 8;
 constexpr int64_t kLookUpsPerChunk = 2048;
 
+using Two = float __attribute__((vector_size(8)));
 using Four = float __attribute__((vector_size(16)));
 
 template <int kLanes>
@@ -26,6 +27,10 @@ struct Lanes;
 template <>
 struct Lanes<1> {
   using Vector = float;
+};
+template <>
+struct Lanes<2> {
+  using Vector = Two;
 };
 template <>
 struct Lanes<4> {
@@ -55,8 +60,13 @@ Four larger(Four x, Four largest) {
   return (x > largest) | (x != x) ? x : largest;
 }
 
-// Sums of a bag, kVectors vectors of columns at a time.
-template <int kBits, int kLanes, Fold fold>
+template <>
+Two larger(Two x, Two largest) {
+  return (x > largest) | (x != x) ? x : largest;
+}
+
+// Sums of a bag, kVectors vectors of columns at a time; kSingle: a vector is as wide as a subspace.
+template <int kBits, int kLanes, bool kSingle, Fold fold>
 class BagSums {
  public:
   static void run(const Rows& rows, const Bags& bags, int64_t first, int64_t last, float* y) {
@@ -105,13 +115,17 @@ class BagSums {
       subspaces[v] = at / centroids.width;
       tables[v] = centroids.of(subspaces[v], 0) + at % centroids.width;
     }
+    constexpr int64_t kTable = kLanes << kBits;  // numbers of a subspace's centroids
+    const float* table = centroids.of(column / centroids.width, 0) + column % centroids.width;
     for (int64_t i = begin; i < end; ++i) {
       if (column == 0) prefetch(rows, bags.ids[std::min(i + kRowsAhead, last)]);
       const uint8_t* codes = rows.codes + bags.ids[i] * rows.row_bytes;
+      const uint8_t* own = codes + column / kLanes * kBits / 8;  // of whole bytes: kVectors is even
       const float weight = fold == Fold::weighted_sum ? bags.weights[i] : 1.0f;
 #pragma GCC unroll 8
       for (int64_t v = 0; v < vectors; ++v) {
-        const auto x = load<Vector>(tables[v] + code_at<kBits>(codes, subspaces[v]) * centroids.width);
+        const auto x = kSingle ? load<Vector>(table + v * kTable + code_at<kBits>(own, v) * kLanes)
+                               : load<Vector>(tables[v] + code_at<kBits>(codes, subspaces[v]) * centroids.width);
         if constexpr (fold == Fold::max) {
           sums[v] = larger(x, sums[v]);
         } else if constexpr (fold == Fold::weighted_sum) {
@@ -129,11 +143,20 @@ class BagSums {
   }
 };
 
-template <int kBits, int kLanes>
+template <int kBits, int kLanes, bool kSingle>
 void run(const Rows& rows, const Bags& bags, int64_t first, int64_t last, float* y) {
-  if (bags.mode == TERSOR_BAG_MAX) return BagSums<kBits, kLanes, Fold::max>::run(rows, bags, first, last, y);
-  if (bags.weights != nullptr) return BagSums<kBits, kLanes, Fold::weighted_sum>::run(rows, bags, first, last, y);
-  BagSums<kBits, kLanes, Fold::sum>::run(rows, bags, first, last, y);
+  if (bags.mode == TERSOR_BAG_MAX) return BagSums<kBits, kLanes, kSingle, Fold::max>::run(rows, bags, first, last, y);
+  if (bags.weights != nullptr) {
+    return BagSums<kBits, kLanes, kSingle, Fold::weighted_sum>::run(rows, bags, first, last, y);
+  }
+  BagSums<kBits, kLanes, kSingle, Fold::sum>::run(rows, bags, first, last, y);
+}
+
+template <int kBits>
+auto kernel_for(int64_t width) {
+  if (width == 4) return run<kBits, 4, true>;
+  if (width == 2) return run<kBits, 2, true>;
+  return width % 4 == 0 ? run<kBits, 4, false> : run<kBits, 1, false>;
 }
 
 }  // namespace
@@ -159,8 +182,7 @@ tersor_status product_bag(tersor_context* context, const tersor_product_table* t
   const Rows rows{data_of<const uint8_t>(&table->codes), row_bytes(table->codes.dtype, centroids.subspaces), centroids};
   const Bags look_ups{data_of<const int32_t>(bags->ids), ids, bounds,
                       bags->weights == nullptr ? nullptr : data_of<const float>(bags->weights), bags->mode};
-  const bool fours = centroids.width % 4 == 0;
-  const auto kernel = centroids.bits() == 8 ? (fours ? run<8, 4> : run<8, 1>) : (fours ? run<4, 4> : run<4, 1>);
+  const auto kernel = centroids.bits() == 8 ? kernel_for<8>(centroids.width) : kernel_for<4>(centroids.width);
   const int64_t per_bag = ids / std::max<int64_t>(1, count) + 1;
   return for_chunks(context, count, std::max<int64_t>(1, kLookUpsPerChunk / per_bag),
                     [&](int64_t begin, int64_t end) { kernel(rows, look_ups, begin, end, data_of<float>(y)); });

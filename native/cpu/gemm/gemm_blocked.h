@@ -3,8 +3,8 @@
 // Two ways, chosen by shape alone:
 //  - dots: both operands lie along k and there are few rows, so tiles of dot products read them where they are;
 //  - panels (Goto & van de Geijn 2008): a is packed into tiles of `tile_rows` rows and b into panels (gemm_layout.h),
-//    both k-major. A weight is packed beforehand; another b stays where it is when its rows already are contiguous and
-//    too few rows of a would repay the copy.
+//    both k-major. A weight is packed beforehand, another b block by block, each by the thread that needs it next; it
+//    stays where it is when its rows already are contiguous and too few rows of a would repay the copy.
 #pragma once
 
 #include <cstdint>
@@ -12,6 +12,19 @@
 #include "cpu/gemm/gemm.h"
 
 namespace tersor::cpu {
+
+inline constexpr int64_t kFloatsPerCacheLine = 16, kMostLinesPerStep = 3;
+
+// Cache lines that a tile asks for meanwhile, as they are read next: `lines` side by side at each of the first `steps`
+// steps of its k, which lie `stride` floats apart.
+struct Fetch {
+  const float* at = nullptr;
+  int64_t stride = 0, steps = 0;
+  int lines = 1;  // to kMostLinesPerStep
+};
+
+// Of `count` lines that follow each other, by a tile of so many steps.
+Fetch fetch_lines(const float* at, int64_t count, int64_t steps);
 
 // c[i][j] = (accumulate ? c : 0) + sum_p a[p * a_stride + i] * b[p * b_stride + j]; of bf16, b_stride takes two p.
 struct TileOperands {
@@ -24,9 +37,7 @@ struct TileOperands {
   float* c;
   int64_t c_stride;
   bool accumulate;
-  // Cache lines to ask for meanwhile: what is read next.
-  const float* next;
-  int64_t next_lines;
+  Fetch fetch;
 };
 
 // Packs lanes side by side, k outside: number p of lane l at panel[p * width + l], zero for lanes <= l < width; one of

@@ -49,7 +49,7 @@ void panel_tile(const TileOperands& t, typename Vector::Mask mask) {
       __builtin_prefetch(t.c + i * t.c_stride + v * Vector::kWidth);
     }
   }
-  const float *a = t.a, *b = t.b, *next_panel = t.next_panel, *next = t.next;
+  const float *a = t.a, *b = t.b, *next_panel = t.next_panel, *fetch = t.fetch.at;
   const int64_t a_stride = t.a_stride, b_stride = t.b_stride;
   const auto multiply = [&]<int kHalf>() __attribute__((always_inline)) {
     Register columns[kVectors];
@@ -70,11 +70,11 @@ void panel_tile(const TileOperands& t, typename Vector::Mask mask) {
     if constexpr (kVectors * Vector::kWidth > kPanelColumns) next_panel += b_stride;
   };
   int64_t p = 0;
-  const int64_t steps = t.k / Columns::kDepth, asking = (t.next_lines + kLines - 1) / kLines;
-  for (; p < steps && p < asking; ++p) {
+  const int64_t steps = t.k / Columns::kDepth;
+  for (; p < steps && p < t.fetch.steps; ++p) {
 #pragma GCC unroll 4
-    for (int line = 0; line < kLines; ++line) __builtin_prefetch(next + line * 16, 0, 2);  // more than L1 holds
-    next += kLines * 16;
+    for (int line = 0; line < kLines; ++line) __builtin_prefetch(fetch + line * 16, 0, 2);  // more than L1 holds
+    fetch += t.fetch.stride;
     step();
   }
   for (; p < steps; ++p) step();
@@ -118,12 +118,11 @@ struct PanelTiles {
       if (columns <= (kCount - 1) * Vector::kWidth) return by_vectors<kRows, kCount - 1>(operands, columns);
     }
     const auto mask = Vector::mask(columns - (kCount - 1) * Vector::kWidth);
-    const int64_t steps = operands.k / Columns::kDepth;
     if (columns != kCount * Vector::kWidth) {
       panel_tile<Vector, Columns, kRows, kCount, true, 1>(operands, mask);
-    } else if (operands.next_lines > 2 * steps) {
+    } else if (operands.fetch.lines == 3) {
       panel_tile<Vector, Columns, kRows, kCount, false, 3>(operands, mask);
-    } else if (operands.next_lines > steps) {
+    } else if (operands.fetch.lines == 2) {
       panel_tile<Vector, Columns, kRows, kCount, false, 2>(operands, mask);
     } else {
       panel_tile<Vector, Columns, kRows, kCount, false, 1>(operands, mask);

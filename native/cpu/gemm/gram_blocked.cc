@@ -11,7 +11,6 @@ namespace {
 
 // Rows of x per block: its panels, and the next block of x, stay in L2 for a thousand columns.
 constexpr int64_t kDepth = 192;
-constexpr int64_t kFloatsPerCacheLine = 16;
 constexpr int64_t kRowsPackedTogether = 4, kRowsPerPackingChunk = 32;
 
 class GramProduct {
@@ -84,8 +83,7 @@ class GramProduct {
               .c = g_.h + (rows.column + row) * g_.columns + panel.column + j,
               .c_stride = g_.columns,
               .accumulate = accumulate,
-              .next = next,
-              .next_lines = j == first ? lines : 0,
+              .fetch = j == first ? fetch_lines(next, lines, depth) : Fetch{},
           };
           tiles_.multiply_tile(operands, static_cast<int>(std::min<int64_t>(tiles_.tile_rows, width_of(rows) - row)),
                                static_cast<int>(std::min<int64_t>(tiles_.tile_columns, width_of(panel) - j)));

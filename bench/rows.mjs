@@ -47,6 +47,7 @@ export const ROWS = [
   ...productCodes(),
   ...attention(),
   ...search(),
+  ...observers(),
   callOverhead(),
 ];
 
@@ -423,6 +424,24 @@ function search() {
     measure: 'shareOfLimit',
     target: null,
   }));
+}
+
+/** Against reads of the memory that holds the values. @returns {Row[]} */
+function observers() {
+  /** @type {(kernel: string, job: string) => Row} */
+  const row = (kernel, job) => ({
+    kernel,
+    shape: '1M values',
+    job,
+    quick: false,
+    measure: 'shareOfLimit',
+    target: null,
+  });
+  return [
+    row('histogram observer', 'histogram:n=1048576,relu=0'),
+    row('histogram observer, half zeros', 'histogram:n=1048576,relu=1'),
+    row('histogram observer, search of the range', 'histogram_clip:n=1048576,relu=1'),
+  ];
 }
 
 /** @returns {Row} */

@@ -126,6 +126,8 @@ export interface MemoryUse {
 type Affine = [scales: T, zeroPoints: Optional, biases: Optional, codeMin: number, codeMax: number, groupSize: number];
 /** `tersor_codebook`, in argument order. */
 type Codebook = [values: T, scales: T, groupSize: number];
+/** `tersor_histogram`, in argument order. */
+export type HistogramArguments = [counts: T, grid: T, range: T];
 /** `tersor_csr`: row offsets, columns, values, columns of the weight (rows follow from the offsets). */
 type Csr = [rowOffsets: T, columns: T, values: T, cols: number];
 /** `tersor_packed_csr`, in argument order. */
@@ -294,6 +296,9 @@ export interface NativeOperations {
   kmeans(x: T, weights: Optional, seed: bigint, iterations: number, centroids: T, assignments: T): void;
   clipRange(x: T, groupSize: number, levels: number, symmetric: boolean, minimum: T, maximum: T): void;
   minMax(x: T, groupSize: number, minimum: T, maximum: T): void;
+  histogramAdd(x: T, ...histogram: HistogramArguments): void;
+  histogramClip(...args: [...HistogramArguments, levels: number, clipped: T]): void;
+  histogramPercentile(...args: [...HistogramArguments, percentile: number, clipped: T]): void;
   magnitudeThreshold(x: T, count: number, threshold: T): void;
   magnitudeMask(x: T, threshold: number, mask: T): void;
   nmMask(x: T, keep: number, group: number, mask: T): void;

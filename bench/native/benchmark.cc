@@ -32,6 +32,8 @@ const std::map<std::string, Benchmark (*)(const Parameters&)> kFamilies = {
     {"block_int8", block_int8},
     {"svd_randomized", svd_randomized},
     {"search_int8", search_int8},
+    {"histogram", histogram},
+    {"histogram_clip", histogram_clip},
 };
 
 }  // namespace

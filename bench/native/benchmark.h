@@ -62,6 +62,8 @@ Benchmark product_bag(const Parameters& shape);
 Benchmark product_search(const Parameters& shape);
 Benchmark attention(const Parameters& shape);
 Benchmark search_int8(const Parameters& shape);
+Benchmark histogram(const Parameters& shape);
+Benchmark histogram_clip(const Parameters& shape);
 
 // Throws std::invalid_argument for a family that does not exist.
 Benchmark make_benchmark(const Parameters& parameters);

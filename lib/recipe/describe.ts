@@ -60,7 +60,8 @@ function describeQuantize({
   retrain,
 }: QuantizeStep): string {
   const scope = granularity === 'group' ? `group of ${groupSize}` : granularity;
-  const inputs = activations ? `, inputs to ${plural(activations.bits, 'bit')} (${activations.observer})` : '';
+  const observer = activations?.percentile ? `percentile ${activations.percentile}` : activations?.observer;
+  const inputs = activations ? `, inputs to ${plural(activations.bits, 'bit')} (${observer})` : '';
   const how = retrain ? `; retrain with the rounding for ${describeRetrain(retrain)}` : ', after training';
   const rounding = method === 'gptq' ? ' by GPTQ' : '';
   return `Quantize ${weights.join(', ')}${rounding} to ${plural(bits, 'bit')}, ${codesOf(scheme)}, one scale per ${scope}${inputs}${how}`;

@@ -22,6 +22,10 @@ const momentum = z
   .number('a number from 0 to below 1')
   .gte(0, 'a number from 0 to below 1')
   .lt(1, 'a number from 0 to below 1');
+const percentile = z
+  .number('a number from 50 to 100')
+  .gte(50, 'a number from 50 to 100')
+  .lte(100, 'a number from 50 to 100');
 const inside = z.number('a number between 0 and 1').gt(0, 'a number between 0 and 1').lt(1, 'a number between 0 and 1');
 const share = z.number('a number from 0 to 1').gte(0, 'a number from 0 to 1').lte(1, 'a number from 0 to 1');
 const part = z
@@ -153,13 +157,23 @@ const activationQuantizationSchema = withRules(
     scheme: z.enum(['asymmetric']).default('asymmetric'),
     /**
      * How the range is found: 'ema' (default), a moving average over batches (Jacob et al., arXiv 1712.05877); 'min-max', the widest seen;
-     * or 'dynamic': every example's own, found while the model runs, which needs no data.
+     * 'histogram', the one whose codes leave the least squared error of all values seen; 'percentile', the one that leaves out the
+     * outermost values; or 'dynamic': every example's own, found while the model runs, which needs no data.
      */
-    observer: z.enum(['ema', 'min-max', 'dynamic']).default('ema'),
+    observer: z.enum(['ema', 'min-max', 'histogram', 'percentile', 'dynamic']).default('ema'),
     /** Share of the old range that the moving average keeps at each batch, 0 to below 1. Only with 'ema', where the default is 0.99. */
     momentum: momentum.exactOptional(),
+    /** Percent of the values that are not above the range, and as many not below it, 50 to 100. Only with 'percentile', default 99.99. */
+    percentile: percentile.exactOptional(),
   }),
   [
+    {
+      keys: ['percentile', 'observer'],
+      broken: (activations) =>
+        activations.percentile !== undefined &&
+        activations.observer !== 'percentile' &&
+        `expected percentile only with observer percentile, got it with ${activations.observer}`,
+    },
     {
       keys: ['momentum', 'observer'],
       broken: (activations) =>
@@ -168,9 +182,11 @@ const activationQuantizationSchema = withRules(
         `expected momentum only with observer ema, got it with ${activations.observer}`,
     },
   ],
-).transform((activations) =>
-  activations.observer === 'ema' ? { ...activations, momentum: activations.momentum ?? 0.99 } : activations,
-);
+).transform((activations) => {
+  if (activations.observer === 'ema') return { ...activations, momentum: activations.momentum ?? 0.99 };
+  if (activations.observer !== 'percentile') return activations;
+  return { ...activations, percentile: activations.percentile ?? 99.99 };
+});
 
 const quantizeSchema = withRules(
   z.strictObject({

@@ -13,7 +13,7 @@ import { TersorError } from '../errors';
 import { Model, type TrainableModel } from '../models';
 import { type Tensor, tidy } from '../tensor';
 import { type FitOptions, type FitProgress, fit, type TrainingTask } from '../train';
-import { DEFAULT_OBSERVER, ProductQuantized, restoreWeight, type TrainableWeight, type Weight } from '../weights';
+import { type ObserverOptions, ProductQuantized, restoreWeight, type TrainableWeight, type Weight } from '../weights';
 import type { PlannedStep } from './plan';
 import { calibrates, schemeOf } from './planned-weight';
 import type {
@@ -101,8 +101,9 @@ function quantize(matrices: Matrices, step: QuantizeStep): void {
   }
 }
 
-function observerOf({ observer, momentum = DEFAULT_OBSERVER.momentum }: ActivationQuantization) {
-  return observer === 'dynamic' ? observer : { observer, momentum };
+function observerOf({ observer, momentum, percentile }: ActivationQuantization): ObserverOptions | 'dynamic' {
+  if (observer === 'dynamic') return observer;
+  return { observer, ...(momentum !== undefined && { momentum }), ...(percentile !== undefined && { percentile }) };
 }
 
 /** A trainable model in which a step that gives weights another form has done so. */

@@ -3,6 +3,7 @@ import { TersorError } from '../errors';
 import { native } from '../native';
 import { type Affine, affineArguments, empty, full, keep, type Tensor, tensor, tidy } from '../tensor';
 import { LARGEST, SMALLEST_NORMAL } from './f32';
+import { Histogram } from './histogram';
 import { roundHalfEven } from './scheme';
 
 const CODES = 255;
@@ -75,21 +76,29 @@ export class InputQuantizer {
 
 /** How an activation range is followed over batches. */
 export interface ObserverOptions {
-  /** 'ema': exponential moving average of the batches' ranges; 'min-max': the widest range seen. */
-  readonly observer: 'ema' | 'min-max';
-  /** Weight of the past in 'ema', 0..1. */
-  readonly momentum: number;
+  /**
+   * 'ema': exponential moving average of the batches' ranges; 'min-max': the widest range seen; 'histogram': the one whose codes leave the
+   * least squared error of all values seen; 'percentile': the one that leaves out the outermost.
+   */
+  readonly observer: 'ema' | 'min-max' | 'histogram' | 'percentile';
+  /** Weight of the past in 'ema', 0..1. Default 0.99. */
+  readonly momentum?: number;
+  /** Of 'percentile': how many percent of the values are not above the range, and not below it, 50..100. Default 99.99. */
+  readonly percentile?: number;
 }
 
 /** What the reference implementations of quantization-aware training use (Jacob et al. 2018). */
-export const DEFAULT_OBSERVER: ObserverOptions = { observer: 'ema', momentum: 0.99 };
+export const DEFAULT_OBSERVER = { observer: 'ema', momentum: 0.99 } as const satisfies ObserverOptions;
+
+/** Leaves out one value of ten thousand at each end. */
+export const DEFAULT_PERCENTILE = 99.99;
 
 /** Rounds the inputs of a matmul that is trained, as the packed weight will. */
 export interface InputRounding {
   /** Follow the inputs, or only round them. */
   observing: boolean;
-  /** What training has to remember, f32; null for nothing. */
-  readonly range: Tensor | null;
+  /** What training has to remember, by name. */
+  state(): ReadonlyMap<string, Tensor>;
   fakeQuantize(x: Tensor): Tensor;
   /** @throws ERR_TERSOR_INVALID_ARGUMENT before anything was observed */
   quantization(): InputQuantization;
@@ -104,7 +113,10 @@ export function inputRounding(input: InputQuantization): InputRounding {
 /** Rounds every row of the inputs to 256 codes of its own range. */
 export class DynamicRounding implements InputRounding {
   observing = true;
-  readonly range = null;
+
+  state(): ReadonlyMap<string, Tensor> {
+    return new Map();
+  }
 
   fakeQuantize(x: Tensor): Tensor {
     const [rows = 0, columns = 0] = x.shape;
@@ -136,14 +148,16 @@ export class DynamicRounding implements InputRounding {
 
 /** Watches the inputs of a matmul while it trains, and rounds them as {@link InputQuantizer} will. */
 export class InputObserver implements InputRounding {
-  /** f32 [2]: smallest and largest value; NaN before the first batch. */
+  /** f32 [2]: the range that codes cover; NaN before the first batch. */
   readonly range: Tensor;
   observing = true;
   private readonly options: ObserverOptions;
+  private readonly histogram: Histogram | null;
 
   constructor(options: ObserverOptions, range: readonly [number, number] = [Number.NaN, Number.NaN]) {
     this.options = options;
     this.range = keep(tensor(Float32Array.from(range)));
+    this.histogram = options.observer === 'histogram' || options.observer === 'percentile' ? new Histogram() : null;
   }
 
   /** Continues from parameters that were chosen before. */
@@ -172,26 +186,38 @@ export class InputObserver implements InputRounding {
     return fakeQuantize(x, affineOf(this.quantization()));
   }
 
+  state(): ReadonlyMap<string, Tensor> {
+    return new Map([['input_range', this.range], ...(this.histogram?.state() ?? [])]);
+  }
+
   dispose(): void {
     this.range.dispose();
+    this.histogram?.dispose();
   }
 
   private observe(x: Tensor): void {
     if (x.size === 0) return;
     tidy(() => {
-      const low = empty([1, 1]);
-      const high = empty([1, 1]);
-      native.minMax(x.handle, x.shape[1] ?? 1, low.handle, high.handle);
-      const [min, max] = this.range.toArray() as Float32Array as unknown as [number, number];
-      this.range.write(
-        Float32Array.of(this.follow(min, low.item(), Math.min), this.follow(max, high.item(), Math.max)),
-      );
+      this.histogram?.add(x);
+      this.range.write(Float32Array.from(this.rangeWith(x)));
     });
+  }
+
+  private rangeWith(x: Tensor): readonly [number, number] {
+    const { observer, percentile = DEFAULT_PERCENTILE } = this.options;
+    if (this.histogram !== null) {
+      return observer === 'percentile' ? this.histogram.percentile(percentile) : this.histogram.leastError(CODES);
+    }
+    const low = empty([1, 1]);
+    const high = empty([1, 1]);
+    native.minMax(x.handle, x.shape[1] ?? 1, low.handle, high.handle);
+    const [min, max] = this.range.toArray() as Float32Array as unknown as [number, number];
+    return [this.follow(min, low.item(), Math.min), this.follow(max, high.item(), Math.max)];
   }
 
   private follow(past: number, now: number, widest: (a: number, b: number) => number): number {
     if (Number.isNaN(past)) return now;
-    const { observer, momentum } = this.options;
+    const { observer, momentum = DEFAULT_OBSERVER.momentum } = this.options;
     return observer === 'ema' ? momentum * past + (1 - momentum) * now : widest(past, now);
   }
 }

@@ -180,6 +180,7 @@ export class TrainableMatrix implements TrainableWeight {
     if (this.codebook !== null) state.set('codebook', this.codebook);
     const range = this.observer?.range ?? null;
     if (range !== null) state.set('input_range', range);
+    for (const [name, part] of this.observer?.state() ?? []) state.set(name, part);
     return state;
   }
 

@@ -255,6 +255,17 @@ typedef struct tersor_row_options {
   int64_t step;  // 1-based
 } tersor_row_options;
 
+// How many of the values seen lie where: bin i counts those in [(first + i) * 2^exponent, (first + i + 1) *
+// 2^exponent). The bins are the narrowest that hold every value seen and 0, so that all but half of them are between
+// the extremes.
+enum { TERSOR_HISTOGRAM_BINS = 4096 };
+
+typedef struct tersor_histogram {
+  tersor_tensor counts;  // i64 [TERSOR_HISTOGRAM_BINS]
+  tersor_tensor grid;    // i32 [2]: exponent and first
+  tersor_tensor range;  // f32 [2]: extremes of 0 and the values seen; NaN before the first, when the rest means nothing
+} tersor_histogram;
+
 typedef enum tersor_search_format {
   TERSOR_SEARCH_F32 = 0,
   TERSOR_SEARCH_INT8 = 1,   // i8, -127..127
@@ -582,6 +593,17 @@ typedef struct tersor_backend {
   // <= 255; shapes and errors as min_max.
   tersor_status (*clip_range)(tersor_context*, const tersor_tensor* x, int64_t group_size, int32_t levels,
                               int32_t symmetric, const tersor_tensor* minimum, const tersor_tensor* maximum);
+  // Observer: adds the values of x, which is not empty, to a histogram. What it then holds depends on the values that
+  // were added, not on their order or batches. NaN or Inf is an error and leaves it as it is.
+  tersor_status (*histogram_add)(tersor_context*, const tersor_tensor* x, const tersor_histogram*);
+  // clipped f32 [2]: the range [low, high], low <= 0 <= high, whose levels + 1 codes leave the least sum of squared
+  // errors of the values counted, which are taken to be spread evenly over their bin. 1 <= levels <= 255.
+  tersor_status (*histogram_clip)(tersor_context*, const tersor_histogram*, int32_t levels,
+                                  const tersor_tensor* clipped);
+  // clipped f32 [2]: the part of the range that percentile % of the values counted are not below, and not above, with
+  // 0; 50 <= percentile <= 100. Values are taken to be spread evenly over their bin.
+  tersor_status (*histogram_percentile)(tersor_context*, const tersor_histogram*, double percentile,
+                                        const tersor_tensor* clipped);
   // Centroids [k,d] of the rows of x[n,d], 1 <= k <= n, and the centroid i32 [n] that each is nearest to, by k-means++
   // and Lloyd's iteration; weights f32 [n], >= 0, or null. A cluster that loses its points takes the one that costs
   // most.

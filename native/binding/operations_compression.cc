@@ -279,6 +279,58 @@ auto min_max(Arguments& in) {
   };
 }
 
+struct HistogramOperands {
+  Operand counts, grid, range;
+
+  tersor_histogram view() const { return {counts.tensor(), grid.tensor(), range.tensor()}; }
+};
+
+HistogramOperands read_histogram(Arguments& in, Access access) {
+  const bool written = access == Access::update;
+  const auto read = [&](const char* name, DTypes dtypes, int64_t size) {
+    const Operand operand = written ? in.update(name, dtypes, 1) : in.input(name, dtypes, 1);
+    in.expect_shape(operand, {size});
+    return operand;
+  };
+  const Operand counts = read("counts", kI64, TERSOR_HISTOGRAM_BINS);
+  const Operand grid = read("grid", kI32, 2);
+  return {counts, grid, read("range", kF32, 2)};
+}
+
+Operand read_clipped(Arguments& in) {
+  const Operand clipped = in.output("clipped", kF32);
+  in.expect_shape(clipped, {2});
+  return clipped;
+}
+
+auto histogram_add(Arguments& in) {
+  const Operand x = in.input("x", kF32);
+  const HistogramOperands histogram = read_histogram(in, Access::update);
+  return [x = x.tensor(), histogram = histogram.view()](const tersor_backend& backend, tersor_context* context) {
+    return backend.histogram_add(context, &x, &histogram);
+  };
+}
+
+auto histogram_clip(Arguments& in) {
+  const HistogramOperands histogram = read_histogram(in, Access::read);
+  const auto levels = static_cast<int32_t>(in.integer("levels", 1, 255));
+  const Operand clipped = read_clipped(in);
+  return [levels, histogram = histogram.view(), clipped = clipped.tensor()](const tersor_backend& backend,
+                                                                            tersor_context* context) {
+    return backend.histogram_clip(context, &histogram, levels, &clipped);
+  };
+}
+
+auto histogram_percentile(Arguments& in) {
+  const HistogramOperands histogram = read_histogram(in, Access::read);
+  const double percentile = in.any_number("percentile");
+  const Operand clipped = read_clipped(in);
+  return [percentile, histogram = histogram.view(), clipped = clipped.tensor()](const tersor_backend& backend,
+                                                                                tersor_context* context) {
+    return backend.histogram_percentile(context, &histogram, percentile, &clipped);
+  };
+}
+
 auto magnitude_threshold(Arguments& in) {
   const Operand x = in.input("x", kF32);
   int64_t size = 1;
@@ -364,6 +416,9 @@ constexpr Operation kOperations[] = {
     operation<kmeans>("kmeans", 6),
     operation<clip_range>("clipRange", 6),
     operation<min_max>("minMax", 4),
+    operation<histogram_add>("histogramAdd", 4),
+    operation<histogram_clip>("histogramClip", 5),
+    operation<histogram_percentile>("histogramPercentile", 5),
     operation<magnitude_threshold>("magnitudeThreshold", 3),
     operation<magnitude_mask>("magnitudeMask", 3),
     operation<nm_mask>("nmMask", 4),

@@ -140,6 +140,10 @@ tersor_status min_max(tersor_context*, const tersor_tensor* x, int64_t group_siz
                       const tersor_tensor* maximum);
 tersor_status clip_range(tersor_context*, const tersor_tensor* x, int64_t group_size, int32_t levels, int32_t symmetric,
                          const tersor_tensor* minimum, const tersor_tensor* maximum);
+tersor_status histogram_add(tersor_context*, const tersor_tensor* x, const tersor_histogram*);
+tersor_status histogram_clip(tersor_context*, const tersor_histogram*, int32_t levels, const tersor_tensor* clipped);
+tersor_status histogram_percentile(tersor_context*, const tersor_histogram*, double percentile,
+                                   const tersor_tensor* clipped);
 tersor_status lsq_gradient(tersor_context*, const tersor_tensor* x, const tersor_affine*, const tersor_tensor* dy,
                            const tersor_tensor* dscales);
 tersor_status kmeans(tersor_context*, const tersor_tensor* x, const tersor_tensor* weights,

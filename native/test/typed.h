@@ -8,7 +8,7 @@
 
 namespace tersor::test {
 
-// f32, i32, u32, i8 or u8 by its C++ type; bit-packed when a dtype says so.
+// f32, i32, i64, u32, i8 or u8 by its C++ type; bit-packed when a dtype says so.
 template <typename T>
 class Typed : public Tensor {
  public:
@@ -23,11 +23,13 @@ class Typed : public Tensor {
                                          : std::is_same_v<T, int8_t>  ? TERSOR_I8
                                          : std::is_same_v<T, uint8_t> ? TERSOR_U8
                                          : std::is_same_v<T, int32_t> ? TERSOR_I32
+                                         : std::is_same_v<T, int64_t> ? TERSOR_I64
                                                                       : TERSOR_U32;
 };
 
 using F32 = Typed<float>;
 using I32 = Typed<int32_t>;
+using I64 = Typed<int64_t>;
 using U32 = Typed<uint32_t>;
 
 // A context whose cancel flag the test can raise.

@@ -131,6 +131,13 @@ const affine = () => [f32([2, 1], 0.5, 0.25), i32([2, 1], 1, -1), null, -8, 7, 3
 
 const u2 = (shape: number[]) => zeros(shape, 'u2');
 const codebook = () => [f32([4], -1, -0.25, 0.25, 1), f32([2, 1], 0.5, 0.25), 3];
+/** Of the values -1 and 3: bins of 2^-9, the first at -1. */
+const histogram = () => {
+  const counts = new BigInt64Array(4096);
+  counts[0] = 1n;
+  counts[2048] = 1n;
+  return [tensor(counts, [4096], { dtype: 'i64' }), i32([2], -9, -512), f32([2], -1, 3)];
+};
 
 /** The states of two parameters. */
 const pair = () => [zeros([2, 3]), zeros([4])];
@@ -603,6 +610,9 @@ export const CASES: OperationCase[] = [
     outputs: [4, 5],
   },
   { operation: 'minMax', args: () => [f32([2, 4], 3, 1, 2), 2, zeros([2, 2]), zeros([2, 2])], outputs: [2, 3] },
+  { operation: 'histogramAdd', args: () => [f32([2, 3], 3, -1, 2), ...histogram()], outputs: [1, 2, 3], anyShape: [0] },
+  { operation: 'histogramClip', args: () => [...histogram(), 255, zeros([2])], outputs: [4] },
+  { operation: 'histogramPercentile', args: () => [...histogram(), 99.9, zeros([2])], outputs: [4], anyNumber: [3] },
   { operation: 'magnitudeThreshold', args: () => [f32([2, 3], 3, -1, 2), 4, zeros([1])], outputs: [2], anyShape: [0] },
   { operation: 'magnitudeMask', args: () => [f32([2, 3], 3, -1, 2), 1.5, zeros([2, 3])], outputs: [2] },
   {

@@ -28,6 +28,7 @@ describe('describeRecipe', () => {
         { factorize: { weights: ['a'], rank: 32 } },
         { factorize: { weights: ['a'], energy: 0.955, retrain: { epochs: 2 } } },
         { retrain: { epochs: 3, batchSize: 128, learningRate: 0.01 } },
+        { quantize: { weights: ['*'], bits: 8, activations: { bits: 8, observer: 'percentile', percentile: 99.9 } } },
       ],
     });
     expect(describeRecipe(recipe)).to.deep.equal([
@@ -40,6 +41,7 @@ describe('describeRecipe', () => {
       '5. Factorize a by SVD to rank 32.',
       '6. Factorize a by SVD to the rank that keeps 95.5 % of the energy; retrain the factors for 2 epochs of adam, batches of 32, learning rate 0.001 (cosine).',
       '7. Retrain: 3 epochs of adam, batches of 128, learning rate 0.01 (cosine).',
+      '8. Quantize * to 8 bits, symmetric, one scale per channel, inputs to 8 bits (percentile 99.9), after training.',
     ]);
   });
 

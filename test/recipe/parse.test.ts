@@ -377,6 +377,16 @@ describe('validateRecipe', () => {
       { quantize: { ...base, bits: 8, activations: { bits: 8, observer: 'min-max', momentum: 0.5 } } },
       'momentum only with observer ema',
     ],
+    [
+      'percentile of a histogram observer',
+      { quantize: { ...base, bits: 8, activations: { bits: 8, observer: 'histogram', percentile: 99 } } },
+      'percentile only with observer percentile, got it with histogram',
+    ],
+    [
+      'a percentile below 50',
+      { quantize: { ...base, bits: 8, activations: { bits: 8, observer: 'percentile', percentile: 0.999 } } },
+      'a number from 50 to 100, got 0.999',
+    ],
     ['rank beside energy', { factorize: { ...base, rank: 3, energy: 0.5 } }, 'either rank or energy, got both'],
     ['neither rank nor energy', { factorize: base }, 'either rank or energy, got neither'],
     ['rank 1.5', { factorize: { ...base, rank: 1.5 } }, 'a whole number of 1 or more, got 1.5'],

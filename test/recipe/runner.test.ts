@@ -238,6 +238,8 @@ describe('runRecipe', function () {
         { bits: 2, scheme: 'asymmetric', granularity: 'row' },
         { bits: 8, activations: { bits: 8 } },
         { bits: 8, activations: { bits: 8, observer: 'dynamic' } },
+        { bits: 8, activations: { bits: 8, observer: 'histogram' } },
+        { bits: 8, activations: { bits: 8, observer: 'percentile', percentile: 99 } },
       ].map((codes, i) => ({ name: `v${i}`, steps: [{ quantize: { weights: ['*'], ...codes } }] }));
       const recipe = validateRecipe({ recipe: 1, variants });
       await run(

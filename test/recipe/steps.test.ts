@@ -95,6 +95,8 @@ describe('applyStep', () => {
       { bits: 4, scheme: 'asymmetric', granularity: 'row' },
       { bits: 8, activations: { bits: 8 } },
       { bits: 8, activations: { bits: 8, observer: 'dynamic' } },
+      { bits: 8, activations: { bits: 8, observer: 'histogram' } },
+      { bits: 8, activations: { bits: 8, observer: 'percentile' } },
     ]) {
       const first = { quantize: { weights: [FIRST], ...codes } };
       const last = { quantize: { weights: [SECOND], bits: 8, activations: { bits: 8 } } };

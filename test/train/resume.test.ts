@@ -7,7 +7,7 @@ import { classificationTask, type FitOptions, fit as train } from '../../lib/tra
 import { childUntil, killHard, temporaryFolder } from '../formats/files';
 import { rejectionOf } from '../support/rejection';
 import { expectNoLeaks } from '../tensor/leaks';
-import { bitsOf, compressGradually, network, pruneHalf, separable, trainedBits } from './toy';
+import { bitsOf, compressGradually, network, observeHistogram, pruneHalf, separable, trainedBits } from './toy';
 
 const task = classificationTask(separable(100, 1));
 /** 20 steps. */
@@ -15,6 +15,7 @@ const OPTIONS = { epochs: 2, batchSize: 10, learningRate: 1e-2, weightDecay: 1e-
 
 const kinds: [name: string, options: FitOptions, prepare: typeof compressGradually][] = [
   ['adam, masks that grow, int8 weights and inputs', OPTIONS, compressGradually],
+  ['inputs observed by a histogram', OPTIONS, observeHistogram],
   ['sgd with momentum and fixed masks', { ...OPTIONS, optimizer: 'sgd', momentum: 0.9 }, pruneHalf],
 ];
 

@@ -76,6 +76,14 @@ export function compressGradually(model: TrainableModel): FitOptions['afterStep'
   return gradualPruning(matrices, { sparsity: 0.75, every: 4 });
 }
 
+/** uint8 inputs whose range a histogram gives. */
+export function observeHistogram(model: TrainableModel): undefined {
+  for (const matrix of model.matrices('layers.0.weight')) {
+    matrix.quantize({ bits: 8, scheme: 'symmetric', granularity: 'channel' });
+    matrix.quantizeInputs({ observer: 'histogram' });
+  }
+}
+
 /** Half of each matrix removed at once. */
 export function pruneHalf(model: TrainableModel): undefined {
   pruneByMagnitude(matricesOf(model), { sparsity: 0.5 });

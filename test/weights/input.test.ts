@@ -18,7 +18,9 @@ import { inputCode } from './reference';
 
 const INT8: QuantizationScheme = { bits: 8, scheme: 'symmetric', granularity: 'channel' };
 const EMA: ObserverOptions = { observer: 'ema', momentum: 0.9 };
-const WIDEST: ObserverOptions = { observer: 'min-max', momentum: 0.9 };
+const WIDEST: ObserverOptions = { observer: 'min-max' };
+const LEAST_ERROR: ObserverOptions = { observer: 'histogram' };
+const MOST: ObserverOptions = { observer: 'percentile', percentile: 99 };
 
 /** Batches whose range drifts. */
 function batches(): Tensor[] {
@@ -57,6 +59,66 @@ describe('input ranges observed in training', () => {
     });
   });
 
+  /** Values with long tails, and ReLU's zeros. */
+  function tailed(count: number): Float32Array {
+    const random = philox(12);
+    return Float32Array.from({ length: count }, () =>
+      Math.max(-0.5, 2000 * (random.uniform() - 0.4) ** 9 + random.uniform() - 0.5),
+    );
+  }
+
+  it('leave the least squared error with histogram: as good as any share of the extremes', () => {
+    tidy(() => {
+      const values = tailed(20_000);
+      const observer = new InputObserver(LEAST_ERROR);
+      observer.fakeQuantize(tensor(values, [100, 200]));
+      const error = (low: number, high: number) => {
+        const quantization = inputQuantizationFor([low, high]);
+        const { scale, zeroPoint } = quantization;
+        return values.reduce((sum, v) => sum + (scale * (inputCode(v, quantization) - zeroPoint) - v) ** 2, 0);
+      };
+      const [low, high] = observer.range.toArray() as unknown as [number, number];
+      const shares = Array.from({ length: 20 }, (_, i) => 0.8 ** i);
+      const [least, most] = [Math.min(...values), Math.max(...values)];
+      const best = Math.min(...shares.flatMap((a) => shares.map((b) => error(a * least, b * most))));
+      expect(error(low, high)).to.be.at.most(1.03 * best);
+      expect(error(low, high)).to.be.below(error(least, most));
+      observer.dispose();
+    });
+  });
+
+  it('leave out the outermost values with percentile', () => {
+    tidy(() => {
+      const values = tailed(20_000);
+      for (const percentile of [99, 99.9]) {
+        const observer = new InputObserver({ observer: 'percentile', percentile });
+        observer.fakeQuantize(tensor(values, [100, 200]));
+        const sorted = Float32Array.from(values).sort();
+        const outside = Math.round(20_000 * (1 - percentile / 100));
+        const [low, high] = observer.range.toArray() as unknown as [number, number];
+        const bin = (Math.max(...values) - Math.min(...values)) / 2048;
+        expect(low).to.be.closeTo(sorted[outside - 1] as number, bin);
+        expect(high).to.be.closeTo(sorted[20_000 - outside - 1] as number, bin);
+        observer.dispose();
+      }
+    });
+  });
+
+  it('do not depend on how a histogram was cut into batches', () => {
+    tidy(() => {
+      for (const options of [LEAST_ERROR, MOST]) {
+        const values = tailed(900);
+        const [whole, parts] = [new InputObserver(options), new InputObserver(options)];
+        whole.fakeQuantize(tensor(values, [9, 100]));
+        for (let row = 8; row >= 0; row--)
+          parts.fakeQuantize(tensor(values.slice(100 * row, 100 * row + 100), [1, 100]));
+        expectSameBits(parts.range, whole.range, options.observer);
+        whole.dispose();
+        parts.dispose();
+      }
+    });
+  });
+
   it('stay when they are not to follow, and under empty batches', () => {
     tidy(() => {
       const observer = new InputObserver(EMA);
@@ -86,21 +148,24 @@ describe('input ranges observed in training', () => {
 
   it('refuse NaN and infinity without taking them over', () => {
     tidy(() => {
-      const observer = new InputObserver(EMA);
-      observer.fakeQuantize(tensor([[-1, 2]]));
-      for (const bad of [Number.NaN, Number.POSITIVE_INFINITY]) {
-        expect(() => observer.fakeQuantize(tensor([[1, bad]])))
-          .to.throw()
-          .with.property('code', 'ERR_TERSOR_NOT_FINITE');
+      for (const options of [EMA, WIDEST, LEAST_ERROR, MOST]) {
+        const observer = new InputObserver(options);
+        observer.fakeQuantize(tensor([[-1, 2]]));
+        const before = [...observer.state().values()].map((part) => [...part.toArray()]);
+        for (const bad of [Number.NaN, Number.POSITIVE_INFINITY]) {
+          expect(() => observer.fakeQuantize(tensor([[1, bad]])))
+            .to.throw()
+            .with.property('code', 'ERR_TERSOR_NOT_FINITE');
+        }
+        expect([...observer.state().values()].map((part) => [...part.toArray()])).to.deep.equal(before);
+        observer.dispose();
       }
-      expect([...(observer.range.toArray() as Float32Array)]).to.deep.equal([-1, 2]);
-      observer.dispose();
     });
   });
 
   it('round inputs in training as the packed weight does', () => {
     tidy(() => {
-      for (const options of [EMA, WIDEST]) {
+      for (const options of [EMA, WIDEST, LEAST_ERROR, MOST]) {
         const observer = new InputObserver(options);
         for (const x of batches()) observer.fakeQuantize(x);
         observer.observing = false;

@@ -42,10 +42,12 @@ export const ROWS = [
   ...blocks(),
   ...svd(),
   ...svdRandomized(),
+  ...svdBatched(),
   ...gptq(),
   ...embeddingBag(),
   ...productCodes(),
   ...attention(),
+  ...convolutions(),
   ...search(),
   ...observers(),
   callOverhead(),
@@ -334,6 +336,18 @@ function svdRandomized() {
   return [row(64, 2, [35_000 / 1.9, 35_000 / 2.2]), row(256, 3, [134_000 / 2.6, 134_000 / 3])];
 }
 
+/** Beside our own svd of one matrix after the other. @returns {Row[]} */
+function svdBatched() {
+  return [8, 32, 64].map((n) => ({
+    kernel: 'svd f32, batch',
+    shape: `128 of ${n}×${n}`,
+    job: `svd_batched:count=128,n=${n}`,
+    quick: n === 32,
+    measure: 'ratio',
+    target: null,
+  }));
+}
+
 /**
  * The authors' code on PyTorch 1.13, one thread of a Zen 5 core, takes 0.112 s and 0.274 s for the two shapes; the targets
  * are a third and a quarter of that.
@@ -411,6 +425,28 @@ function attention() {
       measure: /** @type {const} */ ('ratio'),
       target: null,
     })),
+  );
+}
+
+/** Forward beside oneDNN, whose operands are in its own layouts. @returns {Row[]} */
+function convolutions() {
+  /** @type {(gradient: number) => Measure} */
+  const measure = (gradient) => (gradient ? 'shareOfLimit' : 'ratio');
+  const layers = [
+    { kernel: 3, channels: 64, outputs: 64 },
+    { kernel: 1, channels: 256, outputs: 64 },
+  ];
+  return layers.flatMap(({ kernel, channels, outputs }) =>
+    [1, 16].flatMap((n) =>
+      [0, 1].map((gradient) => ({
+        kernel: `conv ${kernel}×${kernel} f32${gradient ? ', gradients' : ''}`,
+        shape: `${n}×${channels}×56×56 to ${outputs}`,
+        job: `conv2d:n=${n},channels=${channels},size=56,outputs=${outputs},kernel=${kernel},gradient=${gradient}`,
+        quick: n === 1 && !gradient,
+        measure: measure(gradient),
+        target: null,
+      })),
+    ),
   );
 }
 

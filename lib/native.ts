@@ -73,6 +73,12 @@ export const enum BagMode {
   max = 2,
 }
 
+/** Order of `tersor_pool_mode`. */
+export const enum PoolMode {
+  max = 0,
+  mean = 1,
+}
+
 /** Order of `tersor_row_rule`. */
 export const enum RowRule {
   sgd = 0,
@@ -136,6 +142,27 @@ type PackedCsr = [packed: T, rows: number, cols: number];
 type PackedDense = [panels: T, rows: number, cols: number];
 /** `tersor_normalization`, in argument order. */
 type Normalization = [weight: Optional, bias: Optional, epsilon: number, center: boolean];
+/** `tersor_convolution`, in argument order. */
+type Convolution = [
+  strideDown: number,
+  strideAcross: number,
+  paddingDown: number,
+  paddingAcross: number,
+  dilationDown: number,
+  dilationAcross: number,
+  groups: number,
+];
+/** `tersor_pooling`, in argument order. */
+export type Pooling = [
+  mode: PoolMode,
+  kernelDown: number,
+  kernelAcross: number,
+  strideDown: number,
+  strideAcross: number,
+  paddingDown: number,
+  paddingAcross: number,
+  countPadding: boolean,
+];
 /** Inputs and `tersor_attention`, in argument order. */
 type Attention = [q: T, k: T, v: T, heads: number, keyHeads: number, scale: number, causal: boolean, mask: Optional];
 /** `tersor_quantized`, in argument order. */
@@ -213,6 +240,7 @@ export interface NativeOperations {
   svd(a: T, u: T, s: T, vt: T): void;
   activate(activation: Activation, x: T, y: T): void;
   activateGradient(activation: Activation, x: T, dy: T, dx: T): void;
+  svdBatched(a: T, u: T, s: T, vt: T): void;
   svdRandomized(a: T, seed: bigint, oversampling: number, power: number, u: T, s: T, vt: T): void;
   scale(x: T, factor: number, y: T): void;
   binary(op: Binary, a: T, b: T, y: T): void;
@@ -229,6 +257,10 @@ export interface NativeOperations {
   ): void;
   attention(...args: [...Attention, y: T, logSums: Optional]): void;
   attentionGradient(...args: [...Attention, y: T, logSums: T, dy: T, dq: T, dk: T, dv: T]): void;
+  conv2d(x: T, w: T, ...rest: [...Convolution, bias: Optional, activation: Activation, y: T]): void;
+  conv2dGradient(x: T, w: T, ...rest: [...Convolution, dy: T, dx: Optional, dw: Optional, dbias: Optional]): void;
+  pool2d(x: T, ...rest: [...Pooling, y: T]): void;
+  pool2dGradient(x: T, ...rest: [...Pooling, dy: T, dx: T]): void;
   crossEntropy(logits: T, labels: T, loss: T, gradient: Optional): void;
   distillation(student: T, teacher: T, temperature: number, loss: T, gradient: Optional): void;
   gather(table: T, ids: T, y: T): void;

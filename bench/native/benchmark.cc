@@ -31,6 +31,8 @@ const std::map<std::string, Benchmark (*)(const Parameters&)> kFamilies = {
     {"block_f32", block_f32},
     {"block_int8", block_int8},
     {"svd_randomized", svd_randomized},
+    {"svd_batched", svd_batched},
+    {"conv2d", conv2d},
     {"search_int8", search_int8},
     {"histogram", histogram},
     {"histogram_clip", histogram_clip},

@@ -56,6 +56,8 @@ Benchmark block_f32(const Parameters& shape);
 Benchmark block_int8(const Parameters& shape);
 Benchmark svd_f32(const Parameters& shape);
 Benchmark svd_randomized(const Parameters& shape);
+Benchmark svd_batched(const Parameters& shape);
+Benchmark conv2d(const Parameters& shape);
 Benchmark gptq(const Parameters& shape);
 Benchmark embedding_bag(const Parameters& shape);
 Benchmark product_bag(const Parameters& shape);

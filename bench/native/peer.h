@@ -39,6 +39,16 @@ struct Peer {
 // Nothing without a peer.
 std::optional<Peer> dense_peer(const DenseProduct& product);
 
+// y [n, outputs, size, size], the convolution of square images with "same" padding, f32. Operands stay the caller's and
+// are read at once.
+struct Convolution {
+  int64_t n, channels, size, outputs, kernel;
+  const float *x, *w;  // [n, channels, size, size], [outputs, channels, kernel, kernel]
+};
+
+// Nothing without a peer.
+std::optional<Peer> convolution_peer(const Convolution& convolution);
+
 // Gives `benchmark`, whose result is `y`, a peer when there is one. `owner` keeps the operands of both alive.
 inline void set_peer(Benchmark& benchmark, std::shared_ptr<const void> owner, const Operand& y,
                      const DenseProduct& product) {

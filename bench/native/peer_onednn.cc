@@ -37,6 +37,24 @@ dnnl::matmul::primitive_desc describe(const dnnl::engine& engine, const memory::
 }
 #endif
 
+#if DNNL_VERSION_MAJOR >= 3
+dnnl::convolution_forward::primitive_desc describe_convolution(const dnnl::engine& engine, const memory::desc& x,
+                                                               const memory::desc& w, const memory::desc& y,
+                                                               const memory::dims& stride,
+                                                               const memory::dims& padding) {
+  return {engine, dnnl::prop_kind::forward_inference, dnnl::algorithm::convolution_direct, x, w, y, stride, padding,
+          padding};
+}
+#else
+dnnl::convolution_forward::primitive_desc describe_convolution(const dnnl::engine& engine, const memory::desc& x,
+                                                               const memory::desc& w, const memory::desc& y,
+                                                               const memory::dims& stride,
+                                                               const memory::dims& padding) {
+  return {{dnnl::prop_kind::forward_inference, dnnl::algorithm::convolution_direct, x, w, y, stride, padding, padding},
+          engine};
+}
+#endif
+
 Layout layout(bool transposed) { return transposed ? Layout::ba : Layout::ab; }
 
 class OneDnnProduct {
@@ -95,6 +113,47 @@ class OneDnnProduct {
   std::unordered_map<int, memory> arguments_;
 };
 
+class OneDnnConvolution {
+ public:
+  explicit OneDnnConvolution(const Convolution& c) {
+    const memory::dims x{c.n, c.channels, c.size, c.size}, w{c.outputs, c.channels, c.kernel, c.kernel};
+    const memory::dims y{c.n, c.outputs, c.size, c.size};
+    const auto any = [](const memory::dims& dims) { return memory::desc(dims, Type::f32, Layout::any); };
+    const auto described = describe_convolution(engine_, any(x), any(w), any(y), {1, 1}, {c.kernel / 2, c.kernel / 2});
+    convolution_ = dnnl::convolution_forward(described);
+    plain_ = memory({y, Type::f32, Layout::nchw}, engine_);
+    y_ = memory(described.dst_desc(), engine_);
+    arguments_ = {{DNNL_ARG_SRC, brought(c.x, x, Layout::nchw, described.src_desc())},
+                  {DNNL_ARG_WEIGHTS, brought(c.w, w, Layout::oihw, described.weights_desc())},
+                  {DNNL_ARG_DST, y_}};
+  }
+
+  void run() {
+    convolution_.execute(stream_, arguments_);
+    stream_.wait();
+  }
+
+  const float* result() {
+    dnnl::reorder(y_, plain_).execute(stream_, y_, plain_);
+    stream_.wait();
+    return static_cast<const float*>(plain_.get_data_handle());
+  }
+
+ private:
+  memory brought(const float* data, const memory::dims& dims, Layout plain, const memory::desc& wanted) {
+    memory from({dims, Type::f32, plain}, engine_, const_cast<float*>(data)), to(wanted, engine_);
+    dnnl::reorder(from, to).execute(stream_, from, to);
+    stream_.wait();
+    return to;
+  }
+
+  dnnl::engine engine_{dnnl::engine::kind::cpu, 0};
+  dnnl::stream stream_{engine_};
+  dnnl::convolution_forward convolution_;
+  memory y_, plain_;
+  std::unordered_map<int, memory> arguments_;
+};
+
 }  // namespace
 
 std::string peer_name() {
@@ -111,6 +170,11 @@ void set_peer_threads(int count) {
 
 std::optional<Peer> dense_peer(const DenseProduct& product) {
   auto made = std::make_shared<OneDnnProduct>(product);
+  return Peer{[made] { made->run(); }, [made] { return made->result(); }};
+}
+
+std::optional<Peer> convolution_peer(const Convolution& convolution) {
+  auto made = std::make_shared<OneDnnConvolution>(convolution);
   return Peer{[made] { made->run(); }, [made] { return made->result(); }};
 }
 

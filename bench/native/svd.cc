@@ -68,6 +68,34 @@ Benchmark svd_randomized(const Parameters& shape) {
   return benchmark;
 }
 
+// The peer is our own svd, a matrix at a time.
+Benchmark svd_batched(const Parameters& shape) {
+  const int64_t count = shape["count"], n = shape["n"];
+  struct Batch {
+    Operand a, u, s, vt;
+  };
+  const auto p = std::shared_ptr<Batch>(new Batch{
+      {TERSOR_F32, {count, n, n}}, {TERSOR_F32, {count, n, n}}, {TERSOR_F32, {count, n}}, {TERSOR_F32, {count, n, n}}});
+  p->a.fill<float>(1, -1000, 1000, 1000);
+  const auto one = [n](const Operand& all, int64_t i, int32_t rank) {
+    tersor_tensor part = *all;
+    part.rank = rank;
+    part.shape[0] = part.shape[1] = n;
+    part.data = all.data<float>() + i * (rank == 2 ? n * n : n);
+    return part;
+  };
+  Benchmark benchmark;
+  benchmark.ours = [p] { call(tersor_cpu_backend()->svd_batched, p->a, p->u, p->s, p->vt); };
+  benchmark.peer = [p, one, count] {
+    for (int64_t i = 0; i < count; ++i) {
+      const tersor_tensor a = one(p->a, i, 2), u = one(p->u, i, 2), s = one(p->s, i, 1), vt = one(p->vt, i, 2);
+      call(tersor_cpu_backend()->svd, &a, &u, &s, &vt);
+    }
+  };
+  benchmark.peer_label = "svd, one by one";
+  return benchmark;
+}
+
 Benchmark svd_f32(const Parameters& shape) {
   const auto p = std::make_shared<Decomposition>(shape);
   Benchmark benchmark;

@@ -1,10 +1,12 @@
 export { type DistillOptions, softLabels } from './distill/soft-labels';
 export { lowRankCorrection } from './factorize/correction';
 export {
+  type BatchedSvd,
   type RandomizedSvdOptions,
   type RankTarget,
   type Svd,
   svd,
+  svdBatched,
   svdRandomized,
   truncatedSvd,
 } from './factorize/svd';

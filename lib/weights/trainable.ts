@@ -178,8 +178,6 @@ export class TrainableMatrix implements TrainableWeight {
     const state = new Map([['latent', this.latent]]);
     if (this.mask !== null) state.set('mask', this.mask);
     if (this.codebook !== null) state.set('codebook', this.codebook);
-    const range = this.observer?.range ?? null;
-    if (range !== null) state.set('input_range', range);
     for (const [name, part] of this.observer?.state() ?? []) state.set(name, part);
     return state;
   }

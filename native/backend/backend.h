@@ -218,6 +218,20 @@ typedef struct tersor_attention {
       mask;  // u8 [b, m], batch a multiple of b, a row for batch / b neighbours; 0: the key does not exist; or null
 } tersor_attention;
 
+// Pairs are down, across.
+typedef struct tersor_convolution {
+  int32_t stride[2], padding[2], dilation[2];  // padding: rows and columns of zeros on each side
+  int64_t groups;                              // parts that channels are cut into, each convolved by itself
+} tersor_convolution;
+
+typedef enum tersor_pool_mode { TERSOR_POOL_MAX = 0, TERSOR_POOL_MEAN = 1 } tersor_pool_mode;
+
+typedef struct tersor_pooling {
+  tersor_pool_mode mode;
+  int32_t kernel[2], stride[2], padding[2];  // padding < kernel, so that every window has a pixel
+  int32_t count_padding;                     // a mean divides by the size of the kernel, not by the pixels it met
+} tersor_pooling;
+
 typedef struct tersor_sgd_options {
   float learning_rate, momentum, weight_decay;
   int32_t nesterov;
@@ -234,6 +248,9 @@ typedef struct tersor_kmeans_options {
   uint64_t seed;
   int32_t iterations;  // at most; it ends when no point changes its cluster
 } tersor_kmeans_options;
+
+// Rows and columns of the largest matrix of svd_batched.
+enum { TERSOR_SVD_BATCHED_LIMIT = 64 };
 
 typedef struct tersor_svd_randomized_options {
   uint64_t seed;
@@ -431,6 +448,11 @@ typedef struct tersor_backend {
   tersor_status (*svd_randomized)(tersor_context*, const tersor_tensor* a, const tersor_svd_randomized_options*,
                                   const tersor_tensor* u, const tersor_tensor* s, const tersor_tensor* vt);
 
+  // svd of every matrix of a[b,m,n], m and n at most TERSOR_SVD_BATCHED_LIMIT, by one-sided Jacobi rotations: u[b,m,k],
+  // s[b,k], vt[b,k,n]. u and v are orthonormal whatever the rank is; no rank at all gives columns of the identity.
+  tersor_status (*svd_batched)(tersor_context*, const tersor_tensor* a, const tersor_tensor* u, const tersor_tensor* s,
+                               const tersor_tensor* vt);
+
   // --- elementwise and reductions (f32) ---
   // y = activation(x). In place allowed.
   tersor_status (*activate)(tersor_context*, tersor_activation, const tersor_tensor* x, const tersor_tensor* y);
@@ -478,6 +500,22 @@ typedef struct tersor_backend {
                                       const tersor_tensor* v, const tersor_attention*, const tersor_tensor* y,
                                       const tersor_tensor* log_sums, const tersor_tensor* dy, const tersor_tensor* dq,
                                       const tersor_tensor* dk, const tersor_tensor* dv);
+
+  // --- images f32 [n, channels, height, width] ---
+  // y[n, out, oh, ow] = activation(w * x + bias[out]), the cross-correlation of x with w [out, channels / groups, kh,
+  // kw]; oh = (h + 2 padding - dilation (kh - 1) - 1) / stride + 1, rounded down and at least 1. bias may be null.
+  tersor_status (*conv2d)(tersor_context*, const tersor_tensor* x, const tersor_tensor* w, const tersor_tensor* bias,
+                          const tersor_convolution*, tersor_activation, const tersor_tensor* y);
+  // Gradients of the product and of the bias; each may be null.
+  tersor_status (*conv2d_gradient)(tersor_context*, const tersor_tensor* x, const tersor_tensor* w,
+                                   const tersor_convolution*, const tersor_tensor* dy, const tersor_tensor* dx,
+                                   const tersor_tensor* dw, const tersor_tensor* dbias);
+  // y[n, channels, oh, ow]: maximum or mean of each window, oh = (h + 2 padding - kh) / stride + 1. A maximum passes
+  // over what is outside the image; a NaN in a window gives NaN.
+  tersor_status (*pool2d)(tersor_context*, const tersor_tensor* x, const tersor_pooling*, const tersor_tensor* y);
+  // A maximum's gradient goes to the first pixel of the window that has it, or to its first NaN.
+  tersor_status (*pool2d_gradient)(tersor_context*, const tersor_tensor* x, const tersor_pooling*,
+                                   const tersor_tensor* dy, const tersor_tensor* dx);
 
   // --- losses: mean over rows into loss[1]; gradient of that mean with respect to the logits, or null ---
   tersor_status (*cross_entropy)(tersor_context*, const tersor_tensor* logits,

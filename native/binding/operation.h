@@ -67,6 +67,7 @@ std::span<const Operation> product_operations();
 std::span<const Operation> elementwise_operations();
 std::span<const Operation> embedding_operations();
 std::span<const Operation> attention_operations();
+std::span<const Operation> convolution_operations();
 std::span<const Operation> loss_operations();
 std::span<const Operation> compression_operations();
 std::span<const Operation> optimizer_operations();

@@ -443,6 +443,26 @@ auto svd_randomized(Arguments& in) {
   };
 }
 
+auto svd_batched(Arguments& in) {
+  const Operand a = in.input("a", kF32, 3);
+  const int64_t count = a.dim(0), m = a.dim(1), n = a.dim(2), k = std::min(m, n);
+  constexpr int64_t kLimit = TERSOR_SVD_BATCHED_LIMIT;
+  if (m > kLimit || n > kLimit) {
+    in.fail(TERSOR_INVALID_SHAPE, "expected matrices of at most " + std::to_string(kLimit) + " rows and columns, got " +
+                                      std::to_string(m) + " x " + std::to_string(n));
+  }
+  const Operand u = in.output("u", kF32);
+  const Operand s = in.output("s", kF32);
+  const Operand vt = in.output("vt", kF32);
+  in.expect_shape(u, {count, m, k}, {a});
+  in.expect_shape(s, {count, k}, {a});
+  in.expect_shape(vt, {count, k, n}, {a});
+  return [a = a.tensor(), u = u.tensor(), s = s.tensor(), vt = vt.tensor()](const tersor_backend& backend,
+                                                                            tersor_context* context) {
+    return backend.svd_batched(context, &a, &u, &s, &vt);
+  };
+}
+
 constexpr Operation kOperations[] = {
     operation<gemm>("gemm", 9),
     operation<pack_gemm>("packGemm", 2),
@@ -467,6 +487,7 @@ constexpr Operation kOperations[] = {
     operation<nm_gemm_int8>("nmGemmInt8", 13),
     operation<nm_gemm_int8_dynamic>("nmGemmInt8Dynamic", 11),
     operation<svd>("svd", 4),
+    operation<svd_batched>("svdBatched", 4),
     operation<svd_randomized>("svdRandomized", 7),
 };
 

@@ -70,6 +70,8 @@ tersor_status activate_gradient(tersor_context*, tersor_activation, const tersor
                                 const tersor_tensor* dx);
 tersor_status svd_randomized(tersor_context*, const tersor_tensor* a, const tersor_svd_randomized_options*,
                              const tersor_tensor* u, const tersor_tensor* s, const tersor_tensor* vt);
+tersor_status svd_batched(tersor_context*, const tersor_tensor* a, const tersor_tensor* u, const tersor_tensor* s,
+                          const tersor_tensor* vt);
 tersor_status scale(tersor_context*, const tersor_tensor* x, float factor, const tersor_tensor* y);
 tersor_status binary(tersor_context*, tersor_binary_op, const tersor_tensor* a, const tersor_tensor* b,
                      const tersor_tensor* y);
@@ -92,6 +94,14 @@ tersor_status attention_gradient(tersor_context*, const tersor_tensor* q, const 
                                  const tersor_tensor* v, const tersor_attention*, const tersor_tensor* y,
                                  const tersor_tensor* log_sums, const tersor_tensor* dy, const tersor_tensor* dq,
                                  const tersor_tensor* dk, const tersor_tensor* dv);
+tersor_status conv2d(tersor_context*, const tersor_tensor* x, const tersor_tensor* w, const tersor_tensor* bias,
+                     const tersor_convolution*, tersor_activation, const tersor_tensor* y);
+tersor_status conv2d_gradient(tersor_context*, const tersor_tensor* x, const tersor_tensor* w,
+                              const tersor_convolution*, const tersor_tensor* dy, const tersor_tensor* dx,
+                              const tersor_tensor* dw, const tersor_tensor* dbias);
+tersor_status pool2d(tersor_context*, const tersor_tensor* x, const tersor_pooling*, const tersor_tensor* y);
+tersor_status pool2d_gradient(tersor_context*, const tersor_tensor* x, const tersor_pooling*, const tersor_tensor* dy,
+                              const tersor_tensor* dx);
 tersor_status cross_entropy(tersor_context*, const tersor_tensor* logits, const tersor_tensor* labels,
                             const tersor_tensor* loss, const tersor_tensor* gradient);
 tersor_status distillation(tersor_context*, const tersor_tensor* student, const tersor_tensor* teacher,

@@ -2,10 +2,13 @@ import { expect } from 'chai';
 import fc from 'fast-check';
 import {
   attention,
+  averagePool2d,
+  conv2d,
   gelu,
   layerNorm,
   linear,
   logSoftmax,
+  maxPool2d,
   multiply,
   rmsNorm,
   sigmoid,
@@ -114,7 +117,77 @@ function attention64(s: AttentionShape): (q: Array64, k: Array64, v: Array64) =>
     });
 }
 
+interface ConvolutionShape {
+  n: number;
+  groups: number;
+  channels: number;
+  outputs: number;
+  height: number;
+  width: number;
+  kernel: [number, number];
+  stride: [number, number];
+  padding: [number, number];
+  dilation: [number, number];
+}
+
+function conv64(s: ConvolutionShape): (x: Array64, w: Array64, bias: Array64) => Array64 {
+  const size = (axis: 0 | 1) => {
+    const image = (axis === 0 ? s.height : s.width) + 2 * s.padding[axis];
+    return Math.floor((image - s.dilation[axis] * (s.kernel[axis] - 1) - 1) / s.stride[axis]) + 1;
+  };
+  const [rows, columns] = [size(0), size(1)];
+  const [inGroup, outGroup] = [s.channels / s.groups, s.outputs / s.groups];
+  return (x, w, bias) =>
+    array64([s.n, s.outputs, rows, columns], (i) => {
+      const [column, row] = [i % columns, Math.floor(i / columns) % rows];
+      const [o, image] = [Math.floor(i / (rows * columns)) % s.outputs, Math.floor(i / (rows * columns * s.outputs))];
+      let sum = bias.data[o] as number;
+      for (let c = 0; c < inGroup; c++) {
+        for (let a = 0; a < s.kernel[0]; a++) {
+          for (let b = 0; b < s.kernel[1]; b++) {
+            const y = row * s.stride[0] - s.padding[0] + a * s.dilation[0];
+            const z = column * s.stride[1] - s.padding[1] + b * s.dilation[1];
+            if (y < 0 || y >= s.height || z < 0 || z >= s.width) continue;
+            const channel = Math.floor(o / outGroup) * inGroup + c;
+            const pixel = x.data[((image * s.channels + channel) * s.height + y) * s.width + z] as number;
+            sum += pixel * (w.data[((o * inGroup + c) * s.kernel[0] + a) * s.kernel[1] + b] as number);
+          }
+        }
+      }
+      return sum;
+    });
+}
+
+interface PoolingShape {
+  kernel: [number, number];
+  stride: [number, number];
+  padding: [number, number];
+  countPadding: boolean;
+}
+
+function pool64(x: Array64, s: PoolingShape, max: boolean): Array64 {
+  const [n, channels, height, width] = x.shape as [number, number, number, number];
+  const size = (axis: 0 | 1) =>
+    Math.floor((x.shape[2 + axis]! + 2 * s.padding[axis] - s.kernel[axis]) / s.stride[axis]) + 1;
+  const [rows, columns] = [size(0), size(1)];
+  return array64([n, channels, rows, columns], (i) => {
+    const [column, row, plane] = [i % columns, Math.floor(i / columns) % rows, Math.floor(i / (rows * columns))];
+    const window: number[] = [];
+    for (let a = 0; a < s.kernel[0]; a++) {
+      for (let b = 0; b < s.kernel[1]; b++) {
+        const y = row * s.stride[0] - s.padding[0] + a;
+        const z = column * s.stride[1] - s.padding[1] + b;
+        if (y >= 0 && y < height && z >= 0 && z < width)
+          window.push(x.data[(plane * height + y) * width + z] as number);
+      }
+    }
+    if (max) return Math.max(...window);
+    return window.reduce((sum, v) => sum + v, 0) / (s.countPadding ? s.kernel[0] * s.kernel[1] : window.length);
+  });
+}
+
 const small = fc.integer({ min: 1, max: 9 });
+const one = fc.integer({ min: 1, max: 3 });
 
 const cases: Record<string, fc.Arbitrary<(random: RandomStream) => Case>> = {
   ...Object.fromEntries(
@@ -178,6 +251,55 @@ const cases: Record<string, fc.Arbitrary<(random: RandomStream) => Case>> = {
         roundings: 40,
       };
     }),
+  conv2d: fc
+    .record({
+      n: fc.constantFrom(1, 2),
+      groups: fc.constantFrom(1, 2),
+      inGroup: fc.constantFrom(1, 2),
+      outGroup: one,
+      height: fc.integer({ min: 3, max: 6 }),
+      width: fc.integer({ min: 3, max: 6 }),
+      kernel: fc.tuple(fc.constantFrom(1, 2), fc.constantFrom(1, 2)),
+      stride: fc.tuple(one, one),
+      padding: fc.tuple(fc.constantFrom(0, 1, 2), fc.constantFrom(0, 1)),
+      dilation: fc.tuple(fc.constantFrom(1, 2), fc.constantFrom(1, 2)),
+    })
+    .map(({ inGroup, outGroup, ...s }) => (random) => {
+      const shape = { ...s, channels: inGroup * s.groups, outputs: outGroup * s.groups };
+      return {
+        inputs: [
+          random64([s.n, shape.channels, s.height, s.width], random),
+          random64([shape.outputs, inGroup, ...s.kernel], random),
+          random64([shape.outputs], random),
+        ],
+        apply: (x, w, bias) =>
+          conv2d(x, w as Tensor, {
+            bias: bias as Tensor,
+            stride: s.stride,
+            padding: s.padding,
+            dilation: s.dilation,
+            groups: s.groups,
+          }),
+        reference: (x, w, bias) => conv64(shape)(x, w as Array64, bias as Array64),
+        roundings: 300,
+      };
+    }),
+  pooling: fc
+    .record({
+      shape: fc.tuple(one, one, fc.integer({ min: 3, max: 6 }), fc.integer({ min: 3, max: 6 })),
+      kernel: fc.tuple(fc.constantFrom(2, 3), fc.constantFrom(2, 3)),
+      stride: fc.tuple(one, one),
+      padding: fc.tuple(fc.constantFrom(0, 1), fc.constantFrom(0, 1)),
+      countPadding: fc.boolean(),
+      max: fc.boolean(),
+    })
+    .map(({ shape, max, ...s }) => (random) => ({
+      // Apart by more than the differences step, so that a maximum stays where it is.
+      inputs: [array64(shape, (i) => ((i * 7919) % 1009) / 504 - 1 + 1e-3 * random.uniform())],
+      apply: (x) => (max ? maxPool2d(x, s) : averagePool2d(x, s)),
+      reference: (x) => pool64(x, s, max),
+      roundings: 30,
+    })),
   attention: fc
     .record({
       batch: fc.constantFrom(1, 2),
@@ -278,6 +400,55 @@ describe('operations of training against float64 and central differences', () =>
       expect(process.memoryUsage.rss() - resident).to.be.below(64 * 2 ** 20);
       expect((gradients[0] as Tensor).shape).to.deep.equal(x.shape);
       native.setThreads(threads);
+    });
+  });
+
+  it('conv2d fuses an activation, and trains through it', () => {
+    tidy(() => {
+      const random = philox(5);
+      const x = toTensor(random64([2, 3, 6, 7], random));
+      const weight = toTensor(random64([4, 3, 3, 3], random));
+      const apart = silu(conv2d(x, weight, { padding: 1 }));
+      expectClose(conv2d(x, weight, { padding: 1, activation: 'silu' }), apart.toArray() as Float32Array, 0, 'y');
+      const by = (f: () => Tensor) => valueAndGradients(() => sum(f()), [weight]).gradients[0] as Tensor;
+      expectClose(
+        by(() => conv2d(x, weight, { padding: 1, activation: 'silu' })),
+        by(() => silu(conv2d(x, weight, { padding: 1 }))).toArray() as Float32Array,
+        0,
+        'gradient',
+      );
+    });
+  });
+
+  it('conv2d refuses shapes and settings that do not fit together', () => {
+    tidy(() => {
+      const x = zeros([1, 4, 5, 5]);
+      const refused: [() => unknown, string][] = [
+        [() => conv2d(zeros([4, 5, 5]), zeros([1, 4, 3, 3])), 'expected x and weight of 4 dimensions'],
+        [() => conv2d(x, zeros([1, 3, 3, 3])), 'expected w of shape [?, 4, ?, ?]'],
+        [() => conv2d(x, zeros([2, 4, 3, 3]), { groups: 3 }), 'multiples of groups'],
+        [() => conv2d(x, zeros([2, 4, 6, 3])), 'fits into the padded image'],
+        [() => conv2d(x, zeros([2, 4, 3, 3]), { dilation: 3 }), 'fits into the padded image'],
+        [() => conv2d(x, zeros([2, 4, 3, 3]), { stride: 0 }), 'expected'],
+        [() => conv2d(x, zeros([2, 4, 3, 3]), { padding: -1 }), 'expected paddingDown'],
+        [() => conv2d(x, zeros([2, 4, 3, 3]), { bias: zeros([3]) }), 'expected bias of shape [2]'],
+      ];
+      for (const [act, text] of refused) expect(act, String(act)).to.throw(text);
+    });
+  });
+
+  it('pooling refuses shapes and settings that do not fit together', () => {
+    tidy(() => {
+      const x = zeros([1, 4, 5, 5]);
+      const refused: [() => unknown, string][] = [
+        [() => maxPool2d(zeros([4, 5, 5]), { kernel: 2 }), 'expected x of 4 dimensions'],
+        [() => maxPool2d(x, { kernel: 6 }), 'fits into the padded image'],
+        [() => maxPool2d(x, { kernel: 2, padding: 2 }), 'larger than the padding'],
+        [() => averagePool2d(x, { kernel: [2, 0] }), 'expected kernelAcross'],
+        [() => averagePool2d(x, { kernel: 2, stride: 0 }), 'expected strideDown'],
+        [() => averagePool2d(x, { kernel: 2, padding: -1 }), 'expected paddingDown'],
+      ];
+      for (const [act, text] of refused) expect(act, String(act)).to.throw(text);
     });
   });
 

@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { type RankTarget, svd, svdRandomized, truncatedSvd } from '../../lib/compress';
+import { type RankTarget, svd, svdBatched, svdRandomized, truncatedSvd } from '../../lib/compress';
 import { philox } from '../../lib/random';
 import { type Tensor, tensor, tidy, zeros } from '../../lib/tensor';
 import type { LowRank } from '../../lib/weights';
@@ -133,6 +133,53 @@ describe('svd', () => {
     const running = svd(w, { signal: controller.signal });
     controller.abort(reason);
     expect(await rejectionOf(running)).to.equal(reason);
+    w.dispose();
+  });
+});
+
+describe('svdBatched', () => {
+  expectNoLeaks();
+
+  it('finds the values of each matrix, and vectors that give it back', async () => {
+    const spectra = [geometric(6, 0.5), geometric(6, 1e-1), [2, 2, 2, 0, 0, 0]];
+    const matrices = spectra.map((spectrum, i) => tidy(() => withSpectrum(9, 6, spectrum, i + 1).toArray()));
+    const w = tensor(Float32Array.from(matrices.flatMap((matrix) => [...(matrix as Float32Array)])), [3, 9, 6]);
+    const { u, s, vt } = await svdBatched(w);
+    expect([u.shape, s.shape, vt.shape]).to.deep.equal([
+      [3, 9, 6],
+      [3, 6],
+      [3, 6, 6],
+    ]);
+    expectClose(s, spectra.flat(), 4e-7 * 2, 'singular values');
+    const [left, values, right] = [u, s, vt].map((x) => x.toArray() as Float32Array) as [
+      Float32Array,
+      Float32Array,
+      Float32Array,
+    ];
+    const product = Array.from({ length: 3 * 9 * 6 }, (_, at) => {
+      const [j, i, b] = [at % 6, Math.floor(at / 6) % 9, Math.floor(at / 54)];
+      return [0, 1, 2, 3, 4, 5].reduce(
+        (sum, r) => sum + left[(b * 9 + i) * 6 + r]! * values[b * 6 + r]! * right[(b * 6 + r) * 6 + j]!,
+        0,
+      );
+    });
+    expectClose(w, product, 1e-6, 'product');
+    for (const x of [w, u, s, vt]) x.dispose();
+  });
+
+  it('refuses what is no batch of small matrices, and NaN', async () => {
+    for (const [shape, code] of [
+      [[2, 2], 'ERR_TERSOR_SHAPE'],
+      [[1, 65, 2], 'ERR_TERSOR_SHAPE'],
+    ] as const) {
+      const w = zeros(shape);
+      expect(await rejectionOf(svdBatched(w))).to.have.property('code', code);
+      w.dispose();
+    }
+    const w = tensor(Float32Array.of(1, 2, Number.NaN, 4), [1, 2, 2]);
+    const error = await rejectionOf(svdBatched(w));
+    expect(error).to.have.property('code', 'ERR_TERSOR_NOT_FINITE');
+    expect((error as Error).message).to.include('at a[0, 1, 0]');
     w.dispose();
   });
 });

@@ -7,6 +7,7 @@ import {
   type NativeOperations,
   type NativeTensor,
   native,
+  PoolMode,
   Reduce,
   RowRule,
   SearchFormat,
@@ -141,6 +142,12 @@ const histogram = () => {
 
 /** The states of two parameters. */
 const pair = () => [zeros([2, 3]), zeros([4])];
+
+/** Two groups of a kernel of 2 × 3 over images of 3 × 5: as many positions. */
+const convolution = () => [f32([2, 4, 3, 5], 1, 2, -1), f32([6, 2, 2, 3], 0.5, -1, 2), 1, 1, 1, 1, 2, 1, 2];
+
+/** Windows of 2 × 3 over images of 3 × 5: 2 × 3 of them. */
+const pooling = () => [f32([2, 4, 3, 5], 1, 2, -1), PoolMode.mean, 2, 3, 2, 2, 1, 1, true];
 
 /** Two heads of two queries and three keys. */
 const attention = () => [
@@ -367,6 +374,11 @@ export const CASES: OperationCase[] = [
     outputs: [3],
   },
   {
+    operation: 'svdBatched',
+    args: () => [f32([2, 3, 2], 1, 2, 3, 4, 5, 7), zeros([2, 3, 2]), zeros([2, 2]), zeros([2, 2, 2])],
+    outputs: [1, 2, 3],
+  },
+  {
     operation: 'svdRandomized',
     args: () => [f32([3, 2], 1, 2, 3, 4, 5, 7), 7n, 2, 2, zeros([3, 1]), zeros([1]), zeros([1, 2])],
     outputs: [4, 5, 6],
@@ -421,6 +433,22 @@ export const CASES: OperationCase[] = [
       zeros([2, 3, 6]),
     ],
     outputs: [11, 12, 13],
+  },
+  {
+    operation: 'conv2d',
+    args: () => [...convolution(), f32([6], 0.5), Activation.silu, zeros([2, 6, 3, 5])],
+    outputs: [11],
+  },
+  {
+    operation: 'conv2dGradient',
+    args: () => [...convolution(), f32([2, 6, 3, 5], 1, -1), zeros([2, 4, 3, 5]), zeros([6, 2, 2, 3]), zeros([6])],
+    outputs: [10, 11, 12],
+  },
+  { operation: 'pool2d', args: () => [...pooling(), zeros([2, 4, 2, 3])], outputs: [9] },
+  {
+    operation: 'pool2dGradient',
+    args: () => [...pooling(), f32([2, 4, 2, 3], 1, -1), zeros([2, 4, 3, 5])],
+    outputs: [10],
   },
   {
     operation: 'crossEntropy',

@@ -42,6 +42,49 @@ export async function svd(w: Tensor, { signal }: { signal?: AbortSignal | undefi
   }
 }
 
+/** Singular value decompositions of a batch. Their memory is the caller's. */
+export interface BatchedSvd {
+  /** f32 [batch, rows, k], orthonormal columns, k = min(rows, columns); the largest |element| of each is positive. */
+  readonly u: Tensor;
+  /** f32 [batch, k], descending. */
+  readonly s: Tensor;
+  /** f32 [batch, k, columns], orthonormal rows. */
+  readonly vt: Tensor;
+}
+
+/**
+ * {@link svd} of many small matrices at once, such as the blocks or heads of a weight, by one-sided Jacobi rotations (Hestenes 1958;
+ * Demmel and Veselić 1992): u s vᵀ, the matrices side by side on all threads.
+ *
+ * @param w f32 [batch, rows, columns], at most 64 rows and columns; stays the caller's
+ * @throws ERR_TERSOR_SHAPE; ERR_TERSOR_NOT_FINITE naming the first NaN or infinity; `signal.reason` when aborted
+ * @example
+ * const w = tersor.tensor([3, 0, 0, 1, 0, 2, 2, 0]).reshape([2, 2, 2])
+ * const { s } = await tersor.svdBatched(w)
+ * console.log(s.toArray()) // 3, 1, 2, 2
+ */
+export async function svdBatched(
+  w: Tensor,
+  { signal }: { signal?: AbortSignal | undefined } = {},
+): Promise<BatchedSvd> {
+  if (w.shape.length !== 3) {
+    throw new TersorError(
+      'ERR_TERSOR_SHAPE',
+      `expected w of shape [batch, rows, columns], got [${w.shape.join(', ')}], at svdBatched`,
+    );
+  }
+  const [batch, rows, columns] = w.shape as readonly [number, number, number];
+  const rank = Math.min(rows, columns);
+  const [u, s, vt] = [empty([batch, rows, rank]), empty([batch, rank]), empty([batch, rank, columns])];
+  try {
+    await runAsync('svdBatched', [w.handle, u.handle, s.handle, vt.handle], { signal });
+    return { u, s, vt };
+  } catch (error) {
+    for (const part of [u, s, vt]) part.dispose();
+    throw error;
+  }
+}
+
 /** Options of {@link svdRandomized}. */
 export interface RandomizedSvdOptions {
   /** Of the random basis. Default 0. */

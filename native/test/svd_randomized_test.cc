@@ -90,6 +90,7 @@ const Spectrum kSpectra[] = {
     {"at the edge of vectors that need no mending",
      [](int64_t i) { return i == 0 ? 1.0 : 0.142 - 1e-5 * static_cast<double>(i); }},
     {"one outlier", [](int64_t i) { return i == 0 ? 1000.0 : 1 / std::sqrt(static_cast<double>(i)); }},
+    {"more equal values than the rank", [](int64_t i) { return i < 40 ? 1.0 : 0.01; }},
     {"geometric", [](int64_t i) { return std::exp2(-static_cast<double>(i)); }},
     {"rank 3", [](int64_t i) { return i < 3 ? 1.0 : 0.0; }},
     {"zero", [](int64_t) { return 0.0; }},
@@ -101,8 +102,9 @@ const Spectrum kSpectra[] = {
 
 TEST_CASE("svd_randomized: within 2 % of the least error and orthonormal to 1e-5, whatever the spectrum and the way") {
   for (const Spectrum& spectrum : kSpectra) {
-    // Products with A, with A^T A, wide, and a basis of all columns.
-    const int64_t shapes[][3] = {{300, 120, 8}, {300, 80, 30}, {90, 310, 7}, {40, 40, 30}, {30, 9, 9}, {1, 5, 1}};
+    // Products with A in two blocks and in one, with A^T A, wide, and a basis of all columns.
+    const int64_t shapes[][3] = {{420, 400, 10}, {420, 400, 16}, {400, 390, 1}, {300, 120, 8}, {300, 80, 30},
+                                 {90, 310, 7},   {40, 40, 30},   {30, 9, 9},    {1, 5, 1}};
     for (const auto& [m, n, k] : shapes) {
       CAPTURE(std::string(spectrum.name));
       CAPTURE(m);

@@ -13,10 +13,24 @@ TEST_CASE("multiply_normal: every kernel, any shape, against float64, same bits 
       const auto a = uniform(m * n, 1), x = uniform(n * width, 2);
       const auto z = same_for_any_thread_count(isa, [&] {
         Context context;
-        const F32 input({m, n}, a), basis({n, width}, x), out({n, width});
-        const tersor_status status = cpu::multiply_normal(&context, kernels, input.data<float>(), m, n,
-                                                          basis.data<float>(), width, out.data<float>());
-        CHECK_MESSAGE(status == TERSOR_OK, context.message);
+        const F32 input({m, n}, a), basis({n, width}, x), out({n, width}), same({n, width}), image({m, width});
+        const auto multiply = [&](const F32& result, float* kept) {
+          return cpu::multiply_normal(&context, kernels, input.data<float>(), m, n, basis.data<float>(), width,
+                                      result.data<float>(), kept);
+        };
+        CHECK_MESSAGE(multiply(out, nullptr) == TERSOR_OK, context.message);
+        CHECK_MESSAGE(multiply(same, image.data<float>()) == TERSOR_OK, context.message);
+        check_same_bits("with its image", same.values(), out.values());
+        std::vector<double> products(static_cast<size_t>(m * width)), bounds(products.size());
+        for (size_t i = 0; i < products.size(); ++i) {
+          const auto row = static_cast<int64_t>(i) / width, lane = static_cast<int64_t>(i) % width;
+          for (int64_t j = 0; j < n; ++j) {
+            const double term =
+                static_cast<double>(a[static_cast<size_t>(row * n + j)]) * x[static_cast<size_t>(j * width + lane)];
+            products[i] += term, bounds[i] += static_cast<double>(n + 1) * kEpsilon * std::fabs(term);
+          }
+        }
+        check_close("image", image.values(), products, bounds);
         return out.values();
       });
       std::vector<double> expected(z.size(), 0.0), tolerance(z.size(), 0.0);

@@ -25,7 +25,7 @@ constexpr int64_t kMostChunks = 8;  // each with a sum of its own
 }  // namespace
 
 tersor_status multiply_normal(tersor_context* context, const TallKernels& kernels, const float* a, int64_t m, int64_t n,
-                              const float* x, int64_t width, float* z) {
+                              const float* x, int64_t width, float* z, float* image) {
   const int64_t blocks = (m + kRows - 1) / kRows, grain = (blocks + kMostChunks - 1) / kMostChunks;
   const int64_t chunks = (blocks + grain - 1) / grain;
   AlignedBuffer<float> sums;
@@ -47,6 +47,9 @@ tersor_status multiply_normal(tersor_context* context, const TallKernels& kernel
       std::fill(y, y + rows * width, 0.0f);
       kernels.multiply(a + block * kRows * n, rows, n, x, width, y);
       kernels.multiply_transposed(a + block * kRows * n, rows, n, y, width, sum);
+      if (image == nullptr) continue;
+      float* const own_rows = image + block * kRows * width;
+      for (int64_t i = 0; i < rows * width; ++i) own_rows[i] = -y[i];
     }
   });
   if (status != TERSOR_OK) return status;

@@ -10,9 +10,9 @@ namespace tersor::cpu {
 
 extern const KernelList<TallKernel> tall_kernels;
 
-// z[n, width] = a^T * (a * x[n, width]); width is a multiple of the kernel's vector. Same bits on any number of
-// threads.
+// z[n, width] = a^T * (a * x[n, width]), and image[m, width] = a * x unless it is null; width is a multiple of the
+// kernel's vector. Same bits on any number of threads.
 tersor_status multiply_normal(tersor_context* context, const TallKernels& kernels, const float* a, int64_t m, int64_t n,
-                              const float* x, int64_t width, float* z);
+                              const float* x, int64_t width, float* z, float* image = nullptr);
 
 }  // namespace tersor::cpu

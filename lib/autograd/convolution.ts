@@ -49,8 +49,10 @@ export function conv2d(x: Tensor, weight: Tensor, options: ConvolutionOptions = 
   }
   const settings = [...stride, ...padding, ...dilation, groups] as const;
   const sizes = ([0, 1] as const).map((axis) => {
+    const room = (x.shape[2 + axis] as number) + 2 * padding[axis];
     const reach = dilation[axis] * ((weight.shape[2 + axis] as number) - 1) + 1;
-    return Math.max(0, Math.floor(((x.shape[2 + axis] as number) + 2 * padding[axis] - reach) / stride[axis]) + 1);
+    // The operation refuses a stride below 1.
+    return stride[axis] > 0 ? Math.max(0, Math.floor((room - reach) / stride[axis]) + 1) : 0;
   });
   const y = filled(empty([x.shape[0] as number, weight.shape[0] as number, ...sizes]), (y) =>
     native.conv2d(

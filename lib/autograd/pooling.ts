@@ -57,7 +57,8 @@ function pool(x: Tensor, mode: PoolMode, options: PoolOptions, countPadding: boo
   }
   const sizes = ([0, 1] as const).map((axis) => {
     const room = (x.shape[2 + axis] as number) + 2 * padding[axis] - kernel[axis];
-    return Math.max(0, Math.floor(room / stride[axis]) + 1) || 0;
+    // The operation refuses a stride below 1.
+    return stride[axis] > 0 ? Math.max(0, Math.floor(room / stride[axis]) + 1) : 0;
   });
   const settings: Pooling = [mode, ...kernel, ...stride, ...padding, countPadding];
   const y = filled(empty([x.shape[0] as number, x.shape[1] as number, ...sizes]), (y) =>

@@ -146,8 +146,8 @@ const pair = () => [zeros([2, 3]), zeros([4])];
 /** Two groups of a kernel of 2 × 3 over images of 3 × 5: as many positions. */
 const convolution = () => [f32([2, 4, 3, 5], 1, 2, -1), f32([6, 2, 2, 3], 0.5, -1, 2), 1, 1, 1, 1, 2, 1, 2];
 
-/** Windows of 2 × 3 over images of 3 × 5: 2 × 3 of them. */
-const pooling = () => [f32([2, 4, 3, 5], 1, 2, -1), PoolMode.mean, 2, 3, 2, 2, 1, 1, true];
+/** Windows of 2 × 3 over images of 3 × 5: 2 × 5 of them. */
+const pooling = () => [f32([2, 4, 3, 5], 1, 2, -1), PoolMode.mean, 2, 3, 2, 1, 1, 1, true];
 
 /** Two heads of two queries and three keys. */
 const attention = () => [
@@ -444,10 +444,10 @@ export const CASES: OperationCase[] = [
     args: () => [...convolution(), f32([2, 6, 3, 5], 1, -1), zeros([2, 4, 3, 5]), zeros([6, 2, 2, 3]), zeros([6])],
     outputs: [10, 11, 12],
   },
-  { operation: 'pool2d', args: () => [...pooling(), zeros([2, 4, 2, 3])], outputs: [9] },
+  { operation: 'pool2d', args: () => [...pooling(), zeros([2, 4, 2, 5])], outputs: [9] },
   {
     operation: 'pool2dGradient',
-    args: () => [...pooling(), f32([2, 4, 2, 3], 1, -1), zeros([2, 4, 3, 5])],
+    args: () => [...pooling(), f32([2, 4, 2, 5], 1, -1), zeros([2, 4, 3, 5])],
     outputs: [10],
   },
   {

@@ -254,7 +254,9 @@ double relative_error(const Problem& problem, const std::vector<float>& y) {
   return std::sqrt(error / norm);
 }
 
-bool splits_digits(const std::string& isa) { return isa.ends_with("_vnni"); }
+bool splits_digits(const std::string& isa) {
+  return isa.ends_with("_vnni") || isa == "neon_dotprod" || isa == "neon_i8mm";
+}
 
 TEST_CASE("gemm_quantized errs by no more of the result's norm than its precision says") {
   for (const int64_t group : {32, 128}) {

@@ -30,6 +30,9 @@ const KernelList<Int8Kernel> gemm_int8_kernels("gemm_int8", {
 #if TERSOR_X86
   {"gemm_int8_avx512vnni", Isa::avx512_vnni, gemm_int8_avx512vnni},
       {"gemm_int8_avx2vnni", Isa::avx2_vnni, gemm_int8_avx2vnni}, {"gemm_int8_avx2", Isa::avx2, gemm_int8_avx2},
+#elif TERSOR_ARM
+  {"gemm_int8_neoni8mm", Isa::neon_i8mm, gemm_int8_neoni8mm},
+      {"gemm_int8_neondotprod", Isa::neon_dotprod, gemm_int8_neondotprod},
 #endif
       {"gemm_int8_scalar", Isa::scalar, gemm_int8_scalar},
 });

@@ -39,6 +39,8 @@ using Int8Kernel = tersor_status(tersor_context*, const Int8Product&);
 extern const KernelList<Int8Kernel> gemm_int8_kernels;
 
 Int8Kernel gemm_int8_scalar;
+Int8Kernel gemm_int8_neondotprod;
+Int8Kernel gemm_int8_neoni8mm;
 Int8Kernel gemm_int8_avx2;
 Int8Kernel gemm_int8_avx2vnni;
 Int8Kernel gemm_int8_avx512vnni;
@@ -67,7 +69,8 @@ struct Int8Panel {
 
 // The inner loop of one ISA.
 struct Int8Tiles {
-  int64_t rows;  // most rows of a panel
+  int64_t rows;               // most rows of a panel
+  bool signed_codes = false;  // codes of x are i8, 128 less than those of u8, and so are zero points
   void (*multiply)(const Int8Panel&);
 };
 

@@ -24,7 +24,7 @@ void multiply(const Int8Panel& p) {
 }  // namespace
 
 tersor_status gemm_int8_scalar(tersor_context* context, const Int8Product& product) {
-  return gemm_int8_tiles(context, product, {kRows, multiply});
+  return gemm_int8_tiles(context, product, {.rows = kRows, .multiply = multiply});
 }
 
 }  // namespace tersor::cpu

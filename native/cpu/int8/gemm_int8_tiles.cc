@@ -39,6 +39,7 @@ class TilePass {
         rows_(rows),
         panels_((rows + tiles.rows - 1) / tiles.rows),
         panel_rows_((rows + panels_ - 1) / panels_),
+        zero_point_(product.x.zero_point - (tiles.signed_codes ? 128 : 0)),
         multiply_(tiles.multiply) {}
 
   void multiply(int64_t tile) {
@@ -91,7 +92,7 @@ class TilePass {
   void prepare(int64_t tile) {
     const int64_t column = tile * kInt8Columns, columns = std::min(kInt8Columns, product_.w.rows - column);
     const int32_t* sums_of_rows = row_sums(tile);
-    const auto zero = static_cast<uint32_t>(product_.x.zero_point);
+    const auto zero = static_cast<uint32_t>(zero_point_);
     for (int64_t j = 0; j < kInt8Columns; ++j) {
       const float scale = j >= columns ? 0 : product_.scales[product_.one_scale ? 0 : column + j];
       factors_[j] = product_.x.dynamic ? scale : product_.x.scale * scale;
@@ -149,6 +150,7 @@ class TilePass {
   const int64_t row_, rows_;
   // As even as can be: a last panel of few rows would leave multipliers waiting.
   const int64_t panels_, panel_rows_;
+  const int32_t zero_point_;
   void (*const multiply_)(const Int8Panel&);
   alignas(64) int32_t sums_[kPassRows * kInt8Columns];
   alignas(64) int32_t start_[kInt8Columns];
@@ -163,7 +165,7 @@ tersor_status gemm_int8_tiles(tersor_context* context, const Int8Product& produc
   const PackedInt8& w = product.w;
   const int64_t together = pass_rows(product.m, w.columns, tiles.rows);
   Int8Rows x;
-  tersor_status status = x.allocate(context, product.x, w.columns, together);
+  tersor_status status = x.allocate(context, product.x, w.columns, together, tiles.signed_codes);
   FirstPlace bad;
   for (int64_t row = 0; status == TERSOR_OK && row < product.m; row += together) {
     const int64_t rows = std::min(together, product.m - row);

@@ -31,8 +31,11 @@ RowCodes codes_for(const Range& range) {
 }  // namespace
 
 RowCodes Int8Coder::codes_of(int64_t row) const {
-  if (!x_.dynamic) return {x_.scale, x_.zero_point, false};
-  return codes_for(range_kernels.best()(static_cast<const float*>(x_.data) + row * columns_, columns_));
+  RowCodes codes = {x_.scale, x_.zero_point, false};
+  if (x_.dynamic)
+    codes = codes_for(range_kernels.best()(static_cast<const float*>(x_.data) + row * columns_, columns_));
+  if (is_signed_) codes.zero_point -= 128;
+  return codes;
 }
 
 void Int8Coder::code(const RowCodes& codes, int64_t row, int64_t column, int64_t count, uint8_t* to,
@@ -43,21 +46,25 @@ void Int8Coder::code(const RowCodes& codes, int64_t row, int64_t column, int64_t
   const auto* floats = static_cast<const float*>(x_.data) + at;
   if (codes.blank) {
     std::memset(to, 0, size);
-  } else if (x_.dtype == TERSOR_U8) {
+  } else if (x_.dtype == (is_signed_ ? TERSOR_I8 : TERSOR_U8)) {
     std::memcpy(to, bytes, size);
-  } else if (x_.dtype == TERSOR_I8) {
+  } else if (x_.dtype != TERSOR_F32) {
     for (size_t j = 0; j < size; ++j) to[j] = bytes[j] ^ 0x80;
-  } else if (!encode_kernels.best()(u8_encoding(codes.scale, codes.zero_point), floats, count, to)) {
-    bad.report(at + first_non_finite(floats, count));
+  } else {
+    Encoding encoding = u8_encoding(codes.scale, codes.zero_point + (is_signed_ ? 128 : 0));
+    encoding.zero_point = codes.zero_point;
+    if (!encode_kernels.best()(encoding, floats, count, to)) bad.report(at + first_non_finite(floats, count));
   }
 }
 
-tersor_status Int8Rows::allocate(tersor_context* context, const Int8Input& x, int64_t columns, int64_t rows) {
+tersor_status Int8Rows::allocate(tersor_context* context, const Int8Input& x, int64_t columns, int64_t rows,
+                                 bool is_signed) {
   x_ = &x;
+  is_signed_ = is_signed;
   columns_ = columns;
   panel_columns_ = panel_steps((columns + kInt8Depth - 1) / kInt8Depth) * kInt8Depth;
   // Whole steps, and rows that do not all fall into the same places of the cache.
-  in_place_ = x.dtype == TERSOR_U8 && columns % kInt8Depth == 0 && columns % kPageBytes != 0;
+  in_place_ = x.dtype == (is_signed ? TERSOR_I8 : TERSOR_U8) && columns % kInt8Depth == 0 && columns % kPageBytes != 0;
   if (in_place_) {
     stride_ = columns;
     panel_bytes_ = panel_columns_;
@@ -81,7 +88,7 @@ tersor_status Int8Rows::fill(tersor_context* context, int64_t row, int64_t rows,
     codes_ = static_cast<const uint8_t*>(x_->data) + row * columns_;
     return TERSOR_OK;
   }
-  const Int8Coder coder(*x_, columns_);
+  const Int8Coder coder(*x_, columns_, is_signed_);
   const int64_t grain = std::max<int64_t>(1, kCodedPerChunk / std::max<int64_t>(1, columns_));
   return for_chunks(context, rows, grain, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {

@@ -1,4 +1,4 @@
-// Rows of x as u8 codes: one at a time, or many in working memory, a scale and a zero point with each.
+// Rows of x as 8-bit codes: one at a time, or many in working memory, a scale and a zero point with each.
 #pragma once
 
 #include "cpu/int8/gemm_int8.h"
@@ -18,10 +18,11 @@ struct RowCodes {
   bool blank;
 };
 
-// Codes parts of rows of x [m, columns].
+// Codes parts of rows of x [m, columns], as u8 or, when is_signed, as i8 that are 128 less, like their zero points.
 class Int8Coder {
  public:
-  Int8Coder(const Int8Input& x, int64_t columns) : x_(x), columns_(columns) {}
+  Int8Coder(const Int8Input& x, int64_t columns, bool is_signed = false)
+      : x_(x), columns_(columns), is_signed_(is_signed) {}
 
   // Of dynamic quantization from the row's range; only there rows can be blank.
   RowCodes codes_of(int64_t row) const;
@@ -31,13 +32,14 @@ class Int8Coder {
  private:
   const Int8Input& x_;
   const int64_t columns_;
+  const bool is_signed_;
 };
 
 // Codes are kept by panels of columns, so that the rows of a panel are neighbours in memory.
 class Int8Rows {
  public:
   // Working memory for up to `rows` rows of x [m, columns]; valid until the calling thread asks for other scratch.
-  tersor_status allocate(tersor_context* context, const Int8Input& x, int64_t columns, int64_t rows);
+  tersor_status allocate(tersor_context* context, const Int8Input& x, int64_t columns, int64_t rows, bool is_signed);
 
   // Rows [row, row + rows) of x, as Int8Coder codes them.
   tersor_status fill(tersor_context* context, int64_t row, int64_t rows, FirstPlace& bad);
@@ -53,6 +55,7 @@ class Int8Rows {
  private:
   const Int8Input* x_ = nullptr;
   int64_t columns_ = 0, panel_columns_ = 1, stride_ = 0, panel_bytes_ = 0;
+  bool is_signed_ = false;
   bool in_place_ = false;  // x has codes that can be read where they are
   const uint8_t* codes_ = nullptr;
   uint8_t* copies_ = nullptr;

@@ -13,7 +13,9 @@ const KernelList<QuantizedKernel> gemm_quantized_kernels("gemm_quantized", {
       {"gemm_quantized_avx2vnni", Isa::avx2_vnni, gemm_quantized_avx2vnni},
       {"gemm_quantized_avx2", Isa::avx2, gemm_quantized_avx2},
 #elif TERSOR_ARM
-  {"gemm_quantized_neon", Isa::neon, gemm_quantized_neon},
+  {"gemm_quantized_neoni8mm", Isa::neon_i8mm, gemm_quantized_neoni8mm},
+      {"gemm_quantized_neondotprod", Isa::neon_dotprod, gemm_quantized_neondotprod},
+      {"gemm_quantized_neon", Isa::neon, gemm_quantized_neon},
 #endif
       {"gemm_quantized_scalar", Isa::scalar, gemm_quantized_scalar},
 });

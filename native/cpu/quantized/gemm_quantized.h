@@ -30,6 +30,8 @@ QuantizedKernel gemm_quantized_avx512;
 // Codes stay integers; x becomes int8 digits. Rows of x that digits cannot stand for go to the kernels above.
 QuantizedKernel gemm_quantized_avx2vnni;
 QuantizedKernel gemm_quantized_avx512vnni;
+QuantizedKernel gemm_quantized_neondotprod;
+QuantizedKernel gemm_quantized_neoni8mm;
 
 // The operation with a kernel of the caller's choice.
 tersor_status gemm_quantized_with(QuantizedKernel* kernel, tersor_context* context, const tersor_tensor* x,

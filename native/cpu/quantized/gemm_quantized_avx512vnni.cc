@@ -1,4 +1,6 @@
-#include "cpu/quantized/gemm_quantized_vnni.h"
+#include <immintrin.h>
+
+#include "cpu/quantized/gemm_quantized_dots.h"
 
 namespace tersor::cpu {
 namespace {
@@ -18,6 +20,8 @@ struct Avx512Vnni {
 
   static Integers load_bytes(const void* p) { return _mm512_loadu_si512(p); }
   static void store(uint8_t* p, Integers v) { _mm512_storeu_si512(p, v); }
+  // As they are multiplied.
+  static Integers codes(Integers bytes) { return bytes; }
   static Integers broadcast(int32_t v) { return _mm512_set1_epi32(v); }
   static Integers widen(const int16_t* p) {
     return _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));

@@ -112,7 +112,9 @@ class SplitRows {
   void place_sums(const Span& span, int64_t first, int64_t rows, const int32_t* sums, const float* scales) {
     const int digits = product_.digits;
     const int32_t zero = product_.w.shared_zero();
-    const int32_t factor = zero < 0 ? 1 : -zero, upper = zero < 0 ? 0 : -zero * upper_factor(product_.w);
+    const int32_t offset = kernels_.code_offset;
+    const int32_t factor = zero < 0 ? 1 : offset - zero;
+    const int32_t upper = zero < 0 ? 0 : offset - zero * upper_factor(product_.w);
     for (int64_t block = span.block; block < span.block + span.blocks; ++block, sums += rows * digits) {
       int32_t* starts = starts_of(block, first);
       for (int64_t j = 0; j < rows * digits; ++j) {

@@ -45,6 +45,7 @@ struct DigitKernels {
   // By digits - 1.
   int64_t tile_rows[kMostDigits];    // rows of x in a register tile
   int64_t packed_rows[kMostDigits];  // for at most so many rows of x, codes are multiplied as they are packed
+  int32_t code_offset = 0;  // what codes are taken less at the multiplier, starts of a shared zero point know of
   // A tile's rows of x over a span: digits in SplitTile's order, sums [block][row][digit] of each over a block, scales
   // [row]. Writes 0 to `good` (and zeros) of a row that holds NaN, infinity, or magnitudes that scales in f32 might not
   // reach, and takes a row that is not good as zeros.

@@ -1,14 +1,15 @@
-// The int8 unit of x86 (AVX-512 VNNI, AVX-VNNI), written once for both widths. Anonymous, so that each file that
-// includes it has its own code for its own ISA.
+// Int8 units that add four products at a time (AVX-512 VNNI, AVX-VNNI, NEON), written once for all widths. Anonymous,
+// so that each file that includes it has its own code for its own ISA.
 //
 // Vector brings the types Integers and Floats, kWidth (lanes of 32 bits), and the operations used below.
 #pragma once
 
-#include <immintrin.h>
-
 #include <cstring>
 
 #include "cpu/quantized/gemm_quantized_digits.h"
+#if TERSOR_NEON
+#include "cpu/vector/by_element_neon.h"
+#endif
 
 namespace tersor::cpu {
 namespace {
@@ -69,17 +70,18 @@ inline void interleave(const int8_t* planes, int64_t count, int64_t padded, int8
   int64_t d = 0;
   for (; d + 4 <= count; d += 4) {
     for (int64_t k = 0; k < padded; k += 16) {
-      const auto* from = reinterpret_cast<const __m128i*>(planes + d * kBlockDepth + k);
-      constexpr int64_t kNext = kBlockDepth / 16;
-      const __m128i a = _mm_load_si128(from), b = _mm_load_si128(from + kNext);
-      const __m128i c = _mm_load_si128(from + 2 * kNext), e = _mm_load_si128(from + 3 * kNext);
-      const __m128i ab = _mm_unpacklo_epi32(a, b), ce = _mm_unpacklo_epi32(c, e);
-      const __m128i ab_high = _mm_unpackhi_epi32(a, b), ce_high = _mm_unpackhi_epi32(c, e);
+      using Four [[gnu::vector_size(16)]] = int32_t;
+      Four row[4];
+      for (int i = 0; i < 4; ++i) std::memcpy(&row[i], planes + (d + i) * kBlockDepth + k, sizeof row[i]);
+      const Four low = __builtin_shufflevector(row[0], row[1], 0, 4, 1, 5);
+      const Four low_next = __builtin_shufflevector(row[2], row[3], 0, 4, 1, 5);
+      const Four high = __builtin_shufflevector(row[0], row[1], 2, 6, 3, 7);
+      const Four high_next = __builtin_shufflevector(row[2], row[3], 2, 6, 3, 7);
+      const Four column[4] = {
+          __builtin_shufflevector(low, low_next, 0, 1, 4, 5), __builtin_shufflevector(low, low_next, 2, 3, 6, 7),
+          __builtin_shufflevector(high, high_next, 0, 1, 4, 5), __builtin_shufflevector(high, high_next, 2, 3, 6, 7)};
       int8_t* to = digits + k / 4 * step + d * 4;
-      _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm_unpacklo_epi64(ab, ce));
-      _mm_storeu_si128(reinterpret_cast<__m128i*>(to + step), _mm_unpackhi_epi64(ab, ce));
-      _mm_storeu_si128(reinterpret_cast<__m128i*>(to + 2 * step), _mm_unpacklo_epi64(ab_high, ce_high));
-      _mm_storeu_si128(reinterpret_cast<__m128i*>(to + 3 * step), _mm_unpackhi_epi64(ab_high, ce_high));
+      for (int i = 0; i < 4; ++i) std::memcpy(to + i * step, &column[i], sizeof column[i]);
     }
   }
   for (; d < count; ++d) {
@@ -185,7 +187,7 @@ void widen_span(const Span& span, const uint8_t* from, const uint8_t* codebook, 
     from += kBlockHeader;
     to += kBlockHeader;
     for (int64_t k = 0; k < padded; k += 16, from += 64 * kBits, to += 512) {
-#pragma GCC unroll 2
+#pragma GCC unroll 4
       for (int part = 0; part < 16 / Vector::kWidth; ++part) {
 #pragma GCC unroll 4
         for (int step = 0; step < 4; ++step) {
@@ -287,6 +289,31 @@ typename Vector::Integers four_bytes(const int8_t* digits) {
   return Vector::broadcast(four);
 }
 
+// Adds to sums[r] the products of two vectors of columns with the four bytes at digits + 4 * r.
+template <typename Vector, int kSums>
+TERSOR_INLINE void add_products(typename Vector::Integers left, typename Vector::Integers right, const int8_t* digits,
+                                typename Vector::Integers (&sums)[kSums][2]) {
+#if TERSOR_NEON
+  // By element: a register holds the bytes of four.
+  constexpr int kWhole = kSums / 4 * 4;
+  for_constants<kSums / 4>([&](auto quad) __attribute__((always_inline)) {
+    const auto four = Vector::load_bytes(digits + quad * 16);
+    for_constants<4>([&](auto lane) __attribute__((always_inline)) {
+      Vector::template multiply_add_lane<lane>(sums[quad * 4 + lane][0], left, four);
+      Vector::template multiply_add_lane<lane>(sums[quad * 4 + lane][1], right, four);
+    });
+  });
+#else
+  constexpr int kWhole = 0;
+#endif
+#pragma GCC unroll 16
+  for (int r = kWhole; r < kSums; ++r) {
+    const auto four = four_bytes<Vector>(digits + r * 4);
+    Vector::multiply_add(sums[r][0], left, four);
+    Vector::multiply_add(sums[r][1], right, four);
+  }
+}
+
 // Two vectors of columns from `column` on, kRows rows of x.
 template <typename Vector, int kDigits, int kRows, bool kSharedZero>
 void multiply_columns(const DigitVariant& variant, const Span& span, const uint8_t* block, const SplitTile& x,
@@ -327,13 +354,9 @@ void multiply_columns(const DigitVariant& variant, const Span& span, const uint8
 #pragma GCC unroll 2
       for (int step = 0; step < 2; ++step, codes += 128, digits += kSums * 4, ahead += ahead_step) {
         __builtin_prefetch(ahead);
-        const auto left = Vector::load_bytes(codes), right = Vector::load_bytes(codes + Vector::kWidth * 4);
-#pragma GCC unroll 16
-        for (int r = 0; r < kSums; ++r) {
-          const auto four = four_bytes<Vector>(digits + r * 4);
-          Vector::multiply_add(sums[r][0], left, four);
-          Vector::multiply_add(sums[r][1], right, four);
-        }
+        const auto left = Vector::codes(Vector::load_bytes(codes));
+        const auto right = Vector::codes(Vector::load_bytes(codes + Vector::kWidth * 4));
+        add_products<Vector>(left, right, digits, sums);
       }
     }
 #pragma GCC unroll 16

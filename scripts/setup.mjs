@@ -9,7 +9,7 @@ import { chmodSync, existsSync, readFileSync, rmSync, utimesSync, writeFileSync 
 import os from 'node:os';
 import path from 'node:path';
 import { filesUnder, isMain, isUpToDate, printError, root, run, StepError, step } from './support.mjs';
-import { checkCompilers, ensureInstalled, isInstalled } from './system-packages.mjs';
+import { checkCompilers, ensureInstalled, isAvailable, isInstalled } from './system-packages.mjs';
 
 const ADDON = 'build/Release/tersor.node';
 const ESM_ENTRY = 'dist/index.mjs';
@@ -59,7 +59,11 @@ async function installSystemPackages(tests) {
   const requirements = [];
   if (tests || !isAddonUpToDate()) requirements.push('make', 'eigen');
   if (tests) requirements.push('doctest');
-  if (tests && process.env.CI === 'true') requirements.push('chromium');
+  if (tests && process.env.CI === 'true') {
+    requirements.push('chromium');
+    const arm = /** @type {const} */ (['armCompiler', 'armEmulator']);
+    if (process.arch === 'x64' && arm.every(isAvailable)) requirements.push(...arm);
+  }
   const remark = await ensureInstalled(requirements);
   if (tests && !requirements.includes('chromium') && !isInstalled('chromium')) {
     return `${remark} (no Chromium: the browser test of the HTML report will be skipped)`;

@@ -5,9 +5,22 @@ import os from 'node:os';
 import path from 'node:path';
 import { run, StepError } from './support.mjs';
 
-/** @typedef {'compiler' | 'cmake' | 'make' | 'eigen' | 'doctest' | 'chromium'} Requirement */
+/** @typedef {'compiler' | 'cmake' | 'make' | 'eigen' | 'doctest' | 'chromium' | 'armCompiler' | 'armEmulator'} Requirement */
 
-/** How each package manager installs, and what it calls each requirement. First found wins. */
+/**
+ * @typedef {object} Manager
+ * @property {string} command
+ * @property {readonly string[]} install
+ * @property {readonly string[]} [refresh]
+ * @property {boolean} [asUser]
+ * @property {Partial<Record<Requirement, string>>} names
+ */
+
+/**
+ * How each package manager installs, and what it calls each requirement that it has. First found wins.
+ *
+ * @type {readonly Manager[]}
+ */
 const MANAGERS = [
   {
     command: 'apt-get',
@@ -20,6 +33,8 @@ const MANAGERS = [
       eigen: 'libeigen3-dev',
       doctest: 'doctest-dev',
       chromium: 'chromium',
+      armCompiler: 'g++-aarch64-linux-gnu',
+      armEmulator: 'qemu-user',
     },
   },
   {
@@ -69,6 +84,8 @@ const TITLES = {
   eigen: 'Eigen 3.4',
   doctest: 'doctest',
   chromium: 'Chromium',
+  armCompiler: 'a cross compiler for 64-bit ARM',
+  armEmulator: 'qemu-user',
 };
 
 const CHROMIUM_COMMANDS = ['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable'];
@@ -113,7 +130,7 @@ export async function ensureInstalled(requirements) {
   const manager = findManager();
   const prefix = manager && privilege(manager);
   if (!manager || !prefix) throw new StepError(missing(...absent));
-  const packages = absent.map((requirement) => manager.names[requirement]);
+  const packages = absent.flatMap((requirement) => manager.names[requirement] ?? []);
   const env = { DEBIAN_FRONTEND: 'noninteractive', HOMEBREW_NO_AUTO_UPDATE: '1' };
   const [command, ...before] = [...prefix, manager.command];
   const install = () => run(command, [...before, ...manager.install, ...packages], { env });
@@ -150,7 +167,19 @@ export function isInstalled(requirement) {
       return cmakeFinds('doctest', '2.4');
     case 'chromium':
       return CHROMIUM_COMMANDS.some(isCommand);
+    case 'armCompiler':
+      return isCommand('aarch64-linux-gnu-g++');
+    case 'armEmulator':
+      return isCommand('qemu-aarch64');
   }
+}
+
+/**
+ * @param {Requirement} requirement
+ * @returns {boolean} whether it is there or the system's package manager has it
+ */
+export function isAvailable(requirement) {
+  return isInstalled(requirement) || findManager()?.names[requirement] !== undefined;
 }
 
 /** @param {...Requirement} requirements */
@@ -160,7 +189,11 @@ function missing(...requirements) {
   if (!manager) return `expected ${subject}, got none; install it with your system's package manager and try again`;
   const isRoot = process.getuid?.() === 0;
   const needsRoot = !manager.asUser && !isRoot;
-  const words = [manager.command, ...manager.install, ...requirements.map((requirement) => manager.names[requirement])];
+  const words = [
+    manager.command,
+    ...manager.install,
+    ...requirements.flatMap((requirement) => manager.names[requirement] ?? []),
+  ];
   const line = [...(needsRoot && isCommand('sudo') ? ['sudo'] : []), ...words].join(' ');
   const who = needsRoot && !isCommand('sudo') ? ' as root' : '';
   return `expected ${subject}, got none; type this${who} and try again:\n\n    ${line}\n`;

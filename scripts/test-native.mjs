@@ -95,11 +95,20 @@ function runTests(folder, isa, tests) {
   });
   const output = `${result.stdout ?? ''}${result.stderr ?? ''}`;
   if (isa !== '' && result.status === NOT_ON_THIS_MACHINE) return { output };
+  return { count: countTests(output, result.status === 0), output };
+}
+
+/**
+ * @param {string} output of the tests
+ * @param {boolean} endedWell exit code 0
+ * @returns {Count} at least one failed where the run itself did
+ */
+export function countTests(output, endedWell) {
   const summary = /^\[doctest\] test cases:\s*(\d+) \|\s*(\d+) passed \|\s*(\d+) failed/m.exec(output);
   const count = summary ? { passed: Number(summary[2]), failed: Number(summary[3]) } : { passed: 0, failed: 0 };
   // No summary, no case at all, or a bad exit with nothing marked as failed: the run itself is what failed.
-  if (count.failed === 0 && (result.status !== 0 || count.passed === 0)) count.failed = 1;
-  return { count, output };
+  if (count.failed === 0 && (!endedWell || count.passed === 0)) count.failed = 1;
+  return count;
 }
 
 if (isMain(import.meta.url)) {

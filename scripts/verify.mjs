@@ -8,6 +8,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { setup } from './setup.mjs';
 import { elapsed, printError, root, run, StepError, step } from './support.mjs';
+import { testArm } from './test-arm.mjs';
 import { testNative } from './test-native.mjs';
 
 /** Mocha tests whose result depends on the kernels in use; run again under forced instruction sets. */
@@ -122,6 +123,7 @@ await check('types: scripts', 'tsc', ['-p', 'scripts']);
 await check('types: bench', 'tsc', ['-p', 'bench']);
 
 add(await testNative());
+add(await testArm());
 add(await testNative({ sanitize: 'address,undefined' }));
 add(await testNative({ sanitize: 'thread' }));
 

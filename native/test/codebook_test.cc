@@ -140,7 +140,9 @@ struct Problem {
   }
 };
 
-bool has_int8_unit(const std::string& isa) { return isa.ends_with("_vnni"); }
+bool has_int8_unit(const std::string& isa) {
+  return isa.ends_with("_vnni") || isa == "neon_dotprod" || isa == "neon_i8mm";
+}
 
 void check_every_kernel(const Problem& problem) {
   for_each_kernel(gemm_quantized_kernels, [&](const std::string& isa, QuantizedKernel* kernel) {

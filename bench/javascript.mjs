@@ -22,7 +22,7 @@ import { dynamicInt8, loadOnnxRuntime, matMulNBits } from './onnxruntime.mjs';
 /** Of the largest element, between products that round their inputs each in their own way. */
 const TOLERANCE = { int8: 0.1, int16: 1e-3 };
 
-/** Above this p90/p10 the machine was busy; a call allocates, and so varies more than a kernel. */
+/** Above this p90/p10 of bursts of arithmetic the machine was busy. */
 const QUIET_SPREAD = 1.25;
 /** onnxruntime's threads spin for 40 ms after their work, on a core that ours now need. */
 const REST_MS = 60;
@@ -69,7 +69,7 @@ async function measureCall(tersor, { quick }) {
     const ours = sampler(async (calls) => {
       for (let i = 0; i < calls; i++) tersor.ops.matmul(a, b).dispose();
     });
-    return summary(await alternate([ours], { seconds: quick ? 0.5 : 1, sampleMs: 10, restMs: 0 }));
+    return await compare(tersor, [ours], { seconds: quick ? 0.5 : 1, sampleMs: 10, restMs: 0 });
   } finally {
     a.dispose();
     b.dispose();
@@ -98,7 +98,7 @@ async function measureMatMulNBits(tersor, job, options) {
   const peer = await matMulNBits(ort, { ...job, x: numbers, codes, scales }, options.threads);
   const x = tersor.tensor(numbers, [m, k]);
   const tolerance = inputPrecision === null ? 1e-4 : TOLERANCE[inputPrecision];
-  return measureProduct({ weight, x, peer, tolerance }, options);
+  return measureProduct(tersor, { weight, x, peer, tolerance }, options);
 }
 
 /**
@@ -119,12 +119,13 @@ async function measureDynamicInt8(tersor, job, options) {
   const scales = new Float32Array(blob(tensors, 'scales'));
   const peer = await dynamicInt8(ort, { ...job, x: numbers, codes, scales }, options.threads);
   // Theirs has one range for all rows.
-  return measureProduct({ weight, x: tersor.tensor(numbers, [m, k]), peer, tolerance: 0.02 }, options);
+  return measureProduct(tersor, { weight, x: tersor.tensor(numbers, [m, k]), peer, tolerance: 0.02 }, options);
 }
 
 /**
  * Takes over the operands and the peer.
  *
+ * @param {Tersor} tersor
  * @param {object} product
  * @param {import('../lib/index.js').Weight} product.weight
  * @param {import('../lib/index.js').Tensor} product.x
@@ -133,7 +134,7 @@ async function measureDynamicInt8(tersor, job, options) {
  * @param {{ threads: number, quick: boolean }} options
  * @returns {Promise<Measured>}
  */
-async function measureProduct({ weight, x, peer, tolerance }, { threads, quick }) {
+async function measureProduct(tersor, { weight, x, peer, tolerance }, { threads, quick }) {
   try {
     const y = weight.matmul(x);
     requireSame(/** @type {Float32Array} */ (y.toArray()), await peer.result(), tolerance);
@@ -144,12 +145,12 @@ async function measureProduct({ weight, x, peer, tolerance }, { threads, quick }
     const theirs = sampler(async (calls) => {
       for (let i = 0; i < calls; i++) await peer.run();
     });
-    const times = await alternate([ours, theirs], {
+    const measured = await compare(tersor, [ours, theirs], {
       seconds: quick ? 0.5 : 1.5,
       sampleMs: threads > 1 ? 20 : 2,
       restMs: threads > 1 ? REST_MS : 0,
     });
-    return { ...summary(times), peer: peer.name };
+    return { ...measured, peer: peer.name };
   } finally {
     await peer.dispose();
     weight.dispose();
@@ -208,13 +209,14 @@ function sampler(run) {
 }
 
 /**
- * Times of each side, a sample of each in turn, at least 30 of them.
+ * Medians of the sides' times: samples of each in turn, at least 30 of them, and bursts of arithmetic in between.
  *
- * @param {readonly Sampler[]} sides
+ * @param {Tersor} tersor
+ * @param {readonly Sampler[]} sides ours, and the peer where there is one
  * @param {{ seconds: number, sampleMs: number, restMs: number }} pacing `restMs`: before each sample of the first side
- * @returns {Promise<Float64Array[]>} microseconds a call, sorted
+ * @returns {Promise<Measured>}
  */
-async function alternate(sides, { seconds, sampleMs, restMs }) {
+async function compare(tersor, sides, { seconds, sampleMs, restMs }) {
   // The first calls are interpreted, then compiled.
   const calls = await Promise.all(
     sides.map(async (side) => {
@@ -223,32 +225,61 @@ async function alternate(sides, { seconds, sampleMs, restMs }) {
       return Math.max(1, Math.ceil((sampleMs * 1000) / us));
     }),
   );
+  const burst = arithmetic(tersor);
   /** @type {number[][]} */
   const times = sides.map(() => []);
-  const start = performance.now();
-  for (let sample = 0; sample < 30 || (sample < 300 && performance.now() - start < seconds * 1000); sample++) {
-    for (const [i, side] of sides.entries()) {
-      if (i === 0 && restMs > 0) await sleep(restMs);
-      await side.time(1);
-      times[i]?.push(await side.time(/** @type {number} */ (calls[i])));
+  /** @type {number[]} */
+  const bursts = [];
+  try {
+    const start = performance.now();
+    for (let sample = 0; sample < 30 || (sample < 300 && performance.now() - start < seconds * 1000); sample++) {
+      for (const [i, side] of sides.entries()) {
+        if (i === 0 && restMs > 0) await sleep(restMs);
+        if (i === 0) bursts.push(burst.time());
+        await side.time(1);
+        times[i]?.push(await side.time(/** @type {number} */ (calls[i])));
+      }
     }
+  } finally {
+    burst.dispose();
   }
-  return times.map((list) => Float64Array.from(list).sort());
+  return summary(times.map(sorted), sorted(bursts));
 }
 
-/** @param {Float64Array[]} sides @returns {Measured} */
-function summary(sides) {
+/** A product in the caches, without memory that comes and goes. @param {Tersor} tersor */
+function arithmetic(tersor) {
+  const size = 256;
+  const weight = new tersor.Dense(tersor.tensor(uniform(size * size, 1), [size, size]));
+  const x = tersor.tensor(uniform(size * size, 2), [size, size]);
+  const run = () => weight.matmul(x).dispose();
+  for (let warm = 0; warm < 50; warm++) run();
+  return {
+    /** Milliseconds of a few. */
+    time: () => {
+      run();
+      const start = performance.now();
+      for (let i = 0; i < 5; i++) run();
+      return performance.now() - start;
+    },
+    dispose: () => {
+      weight.dispose();
+      x.dispose();
+    },
+  };
+}
+
+/** @type {(numbers: readonly number[]) => Float64Array} */
+const sorted = (numbers) => Float64Array.from(numbers).sort();
+
+/** @type {(sides: readonly Float64Array[], bursts: Float64Array) => Measured} */
+function summary([ours, peer], bursts) {
   const at = (/** @type {Float64Array} */ times, /** @type {number} */ share) =>
     /** @type {number} */ (times[Math.min(times.length - 1, Math.floor(times.length * share))]);
-  const [ours, peer] = sides;
   if (!ours) throw new Error('expected a side to sum up');
-  const spreads = sides.map((times) => at(times, 0.9) / at(times, 0.1));
-  const busiest = Math.max(...spreads);
+  const spread = at(bursts, 0.9) / at(bursts, 0.1);
   /** @type {Measured} */
   const measured = { oursUs: at(ours, 0.5) };
-  if (busiest > QUIET_SPREAD) {
-    measured.busy = `${spreads.indexOf(busiest) === 0 ? 'our time' : "the peer's time"} varied by ${busiest.toFixed(2)} (p90/p10)`;
-  }
+  if (spread > QUIET_SPREAD) measured.busy = `arithmetic varied by ${spread.toFixed(2)} (p90/p10)`;
   if (!peer) return measured;
   measured.peerUs = at(peer, 0.5);
   if (!measured.busy) measured.ratio = measured.peerUs / measured.oursUs;

@@ -115,7 +115,7 @@ void multiply_packed_tile(const DigitVariant& variant, const Span& span, const u
   const __m512i codebook = kCodebook ? Avx512Vnni::repeat_16(variant.codebook) : _mm512_setzero_si512();
   constexpr int kSums = kRows * kDigits, kSets = kSums <= 2 ? 4 : kSums <= 4 ? 2 : 1;
   alignas(64) float partial[kRows][32];
-  std::memset(partial, 0, sizeof partial);
+  if (span.blocks > 1) clear<Avx512Vnni, kRows>(partial);
   const int8_t* digits = x.digits;
   const int32_t* starts = x.starts;
   for (int64_t i = 0; i < span.blocks; ++i, starts += x.start_stride) {

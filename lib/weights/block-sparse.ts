@@ -15,11 +15,12 @@ import { TrainableMatrix } from './trainable';
 import {
   assertSupported,
   describeValues,
-  packValues,
   readIntegers,
   roundValues,
   scaleRows,
+  storeValues,
   type ValueQuantization,
+  type Values,
 } from './values';
 import { assertMatrix, type MatmulOptions, type StoredWeight, storedBytes, type Weight } from './weight';
 
@@ -145,16 +146,7 @@ export class BlockSparse implements Weight {
       ['columns', toBlob(this.columns)],
     ]);
     const descriptor: BlockSparseDescriptor = { kind: 'block-sparse', shape: [...this.shape], blocks: this.blocks };
-    if (this.quantization === null) {
-      tensors.set('values', toBlob(this.values));
-      return { tensors, descriptor };
-    }
-    const { scheme, scales, input } = this.quantization;
-    tensors.set('values', packValues(this.values.toArray() as Int8Array, scheme));
-    tensors.set('scales', toBlob(scales));
-    descriptor.scheme = scheme;
-    if (input !== null) descriptor.input = input;
-    return { tensors, descriptor };
+    return storeValues(tensors, descriptor, this.values.toArray() as Values, this.quantization);
   }
 
   dispose(): void {

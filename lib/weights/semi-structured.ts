@@ -3,7 +3,7 @@ import { native } from '../native';
 import { type Affine, empty, keep, type Tensor, tensor, tidy } from '../tensor';
 import { bagOfGathered } from './bag';
 import { packBits, unpackBits } from './bit-stream';
-import { assertFinite, type BlobReader, bytesBlob, readArray, readScales, toBlob } from './blob';
+import { assertFinite, type BlobReader, bytesBlob, readArray, readScales } from './blob';
 import type { SemiStructuredDescriptor } from './descriptor';
 import { type InputQuantization, type StaticInput, staticInput } from './input';
 import { inputCodes, type Product, vectorOf } from './integer';
@@ -15,9 +15,9 @@ import { TrainableMatrix } from './trainable';
 import {
   assertSupported,
   describeValues,
-  packValues,
   readIntegers,
   roundValues,
+  storeValues,
   type ValueQuantization,
   type Values,
 } from './values';
@@ -140,31 +140,13 @@ export class SemiStructured implements Weight {
   store(): StoredWeight {
     const dense = tidy(() => this.stored().toArray() as Values);
     const { values, places } = takeOut(dense, this.shape, this.kept);
-    const placesBlob = bytesBlob(packBits(places, placeBits(this.kept)));
+    const tensors = new Map([['places', bytesBlob(packBits(places, placeBits(this.kept)))]]);
     const descriptor: SemiStructuredDescriptor = {
       kind: 'semi-structured',
       shape: [...this.shape],
       pattern: this.pattern,
     };
-    if (this.quantization === null) {
-      const floats = { dtype: 'F32' as const, shape: [values.length], data: new Uint8Array(values.buffer) };
-      return {
-        tensors: new Map([
-          ['values', floats],
-          ['places', placesBlob],
-        ]),
-        descriptor,
-      };
-    }
-    const { scheme, scales, input } = this.quantization;
-    descriptor.scheme = scheme;
-    if (input !== null) descriptor.input = input;
-    const tensors = new Map([
-      ['values', packValues(values as Int8Array, scheme)],
-      ['places', placesBlob],
-      ['scales', toBlob(scales)],
-    ]);
-    return { tensors, descriptor };
+    return storeValues(tensors, descriptor, values, this.quantization);
   }
 
   dispose(): void {

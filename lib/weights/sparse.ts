@@ -4,7 +4,7 @@ import { native } from '../native';
 import { PackedCsr } from '../sparse/packed-csr';
 import { type Affine, empty, keep, type Tensor, tensor, tidy } from '../tensor';
 import { bagOfGathered } from './bag';
-import { assertFinite, type BlobReader, bytesBlob, readArray, readScales, toBlob } from './blob';
+import { assertFinite, type BlobReader, bytesBlob, readArray, readScales } from './blob';
 import { type Csr, compressRows, denseRows, nonzerosOf, positionsOf, scaleValues, sumRows } from './csr';
 import type { SparseDescriptor } from './descriptor';
 import { type InputQuantization, type StaticInput, staticInput } from './input';
@@ -16,10 +16,11 @@ import { TrainableMatrix } from './trainable';
 import {
   assertSupported,
   describeValues,
-  packValues,
   readIntegers,
   roundValues,
+  storeValues,
   type ValueQuantization,
+  type Values,
 } from './values';
 import { assertMatrix, type MatmulOptions, type StoredWeight, storedBytes, type Weight } from './weight';
 
@@ -136,16 +137,7 @@ export class Sparse implements Weight {
   store(): StoredWeight {
     const tensors = new Map([['indices', bytesBlob(encodePositions(positionsOf(this.csr())))]]);
     const descriptor: SparseDescriptor = { kind: 'sparse', shape: [...this.shape], nonzeros: this.nonzeros() };
-    if (this.quantization === null) {
-      tensors.set('values', toBlob(this.values));
-      return { tensors, descriptor };
-    }
-    const { scheme, scales, input } = this.quantization;
-    tensors.set('values', packValues(this.values.toArray() as Int8Array, scheme));
-    tensors.set('scales', toBlob(scales));
-    descriptor.scheme = scheme;
-    if (input !== null) descriptor.input = input;
-    return { tensors, descriptor };
+    return storeValues(tensors, descriptor, this.values.toArray() as Values, this.quantization);
   }
 
   dispose(): void {

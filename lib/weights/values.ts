@@ -2,7 +2,8 @@ import type { TensorEntry } from '../formats/safetensors';
 import { native } from '../native';
 import { type Affine, affineArguments, empty, type Tensor } from '../tensor';
 import { packBits, unpackBits } from './bit-stream';
-import { type BlobReader, bytesBlob, readArray } from './blob';
+import { type BlobReader, bytesBlob, readArray, toBlob } from './blob';
+import type { BlockSparseDescriptor, SemiStructuredDescriptor, SparseDescriptor } from './descriptor';
 import { describeInput, type InputQuantization } from './input';
 import { integersOf } from './integer';
 import {
@@ -14,6 +15,7 @@ import {
   describeScheme,
   type QuantizationScheme,
 } from './scheme';
+import type { StoredWeight } from './weight';
 
 /** How the values of a sparse weight of any pattern are rounded, and the inputs of its product. */
 export interface ValueQuantization {
@@ -69,15 +71,34 @@ export function describeValues(quantization: ValueQuantization | null, sparsity:
   return `${values}, ${sparsity}${describeInput(quantization?.input)}`;
 }
 
-/** Integers as a blob: a byte each with 8 bits, else bit-packed codes. */
-export function packValues(integers: Int8Array, scheme: QuantizationScheme): TensorEntry {
+/** Adds the values of a sparse weight, and how they are rounded, to what it stores of its pattern. */
+export function storeValues(
+  tensors: Map<string, TensorEntry>,
+  descriptor: SparseDescriptor | BlockSparseDescriptor | SemiStructuredDescriptor,
+  values: Values,
+  quantization: ValueQuantization | null,
+): StoredWeight {
+  if (quantization === null) {
+    tensors.set('values', { dtype: 'F32', shape: [values.length], data: new Uint8Array(values.buffer) });
+    return { tensors, descriptor };
+  }
+  const { scheme, scales, input } = quantization;
+  tensors.set('values', packIntegers(values as Int8Array, scheme));
+  tensors.set('scales', toBlob(scales));
+  descriptor.scheme = scheme;
+  if (input !== null) descriptor.input = input;
+  return { tensors, descriptor };
+}
+
+/** A byte each with 8 bits, else bit-packed codes. */
+function packIntegers(integers: Int8Array, scheme: QuantizationScheme): TensorEntry {
   if (scheme.bits === 8) return { dtype: 'I8', shape: [integers.length], data: new Uint8Array(integers.buffer) };
   const { zeroPoint } = codeRange(scheme);
   const codes = Uint8Array.from(integers, (value) => value + (zeroPoint ?? 0));
   return bytesBlob(packBits(codes, scheme.bits));
 }
 
-/** Undoes {@link packValues}. */
+/** Integers out of what {@link storeValues} made of them. */
 export function readIntegers(reader: BlobReader, scheme: QuantizationScheme, count: number): Int8Array {
   if (scheme.bits === 8) return readArray(reader, 'values', 'I8', [count]);
   const { zeroPoint } = codeRange(scheme);

@@ -45,6 +45,23 @@ template <int kTileRows>
   }
 }
 
+// Into the first of sets that took turns.
+template <int kTileRows, int kSets>
+[[gnu::always_inline]] inline void add_sets(__m512i (&sums)[kSets][kTileRows][2]) {
+#pragma GCC unroll 12
+  for (int i = 0; i < kTileRows; ++i) {
+#pragma GCC unroll 2
+    for (int half = 0; half < 2; ++half) {
+#pragma GCC unroll 4
+      for (int set = 1; set < kSets; ++set) {
+        sums[0][i][half] = _mm512_add_epi32(sums[0][i][half], sums[set][i][half]);
+      }
+      // Keeps gcc 12 from moving parts of what follows, with copies, into the loop.
+      __asm__("" : "+v"(sums[0][i][half]));
+    }
+  }
+}
+
 template <int kTileRows>
 [[gnu::always_inline]] inline void finish(const Int8Panel& p, const Sums<kTileRows>& sums) {
   if (p.sums != nullptr) {

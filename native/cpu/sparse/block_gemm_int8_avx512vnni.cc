@@ -52,18 +52,7 @@ void multiply_rows(const BlockInt8Panel& p) {
     ++columns;
     w += kHalves * 64;
   }
-#pragma GCC unroll 8
-  for (int i = 0; i < kTileRows; ++i) {
-#pragma GCC unroll 2
-    for (int half = 0; half < 2; ++half) {
-#pragma GCC unroll 4
-      for (int set = 1; set < kSets; ++set) {
-        sums[0][i][half] = _mm512_add_epi32(sums[0][i][half], sums[set][i][half]);
-      }
-      // Keeps gcc 12 from moving parts of what follows, with copies, into the loop.
-      __asm__("" : "+v"(sums[0][i][half]));
-    }
-  }
+  add_sets(sums);
   finish<kTileRows>(p, sums[0]);
 }
 

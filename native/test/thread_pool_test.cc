@@ -1,4 +1,9 @@
+#if defined(__linux__)
+#include <sched.h>
+#endif
+
 #include <atomic>
+#include <chrono>
 #include <mutex>
 #include <set>
 #include <thread>
@@ -88,6 +93,56 @@ TEST_CASE("a cancelled parallel_for stops before the next chunk and says so") {
     CHECK(parallel_for(&cancel, 10, 1, [](int64_t, int64_t) {}));
   }
 }
+
+TEST_CASE("every thread begins with its own share of the chunks") {
+  const Threads scope(2);
+  constexpr int64_t kChunks = 64;
+  const auto caller = std::this_thread::get_id();
+  int64_t first_half = 0, second_half = 0;
+  std::atomic<int> helped{0};
+  for (int round = 0; round < 50; ++round) {
+    parallel_for(nullptr, kChunks, 1, [&](int64_t begin, int64_t) {
+      const auto start = std::chrono::steady_clock::now();
+      while (std::chrono::steady_clock::now() - start < std::chrono::microseconds(20)) {
+      }
+      if (std::this_thread::get_id() == caller) {
+        (begin < kChunks / 2 ? first_half : second_half) += 1;
+      } else {
+        helped.fetch_add(1);
+      }
+    });
+  }
+  // The caller's own share is the first; it takes from the other only what a slow helper leaves.
+  if (helped.load() > 0) {
+    CHECK(first_half > second_half);
+  } else {
+    CHECK(first_half == second_half);
+  }
+}
+
+#if defined(__linux__)
+TEST_CASE("workers keep off the CPU of their caller, wherever it goes") {
+  cpu_set_t allowed;
+  REQUIRE(sched_getaffinity(0, sizeof allowed, &allowed) == 0);
+  const Threads scope(3);
+  const auto caller = std::this_thread::get_id();
+  for (int cpu = 0; cpu < CPU_SETSIZE && CPU_COUNT(&allowed) > 1; ++cpu) {
+    if (!CPU_ISSET(cpu, &allowed)) continue;
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    CPU_SET(cpu, &one);
+    REQUIRE(sched_setaffinity(0, sizeof one, &one) == 0);
+    std::atomic<int> beside{0};
+    for (int round = 0; round < 20; ++round) {
+      parallel_for(nullptr, 32, 1, [&](int64_t, int64_t) {
+        if (std::this_thread::get_id() != caller && sched_getcpu() == cpu) beside.fetch_add(1);
+      });
+    }
+    CHECK(beside.load() == 0);
+  }
+  sched_setaffinity(0, sizeof allowed, &allowed);
+}
+#endif
 
 TEST_CASE("the thread count stays within its limits") {
   const Threads scope(1);

@@ -22,11 +22,13 @@ const LONG =
 
 /** Files whose tests take about as long as all others. */
 const PRODUCTS = '*gemm*,*sparse_test*,*nm_*';
+/** Files of operations that have no kernel of their own on ARM. */
+const PLAIN = '*/conv_test*,*/pool_test*,*histogram_test*,*svd_batched_test*,*product_codes_test*';
 
 const PROCESSORS = [
   // In two halves, one for each of two cores.
   { isa: 'neon_i8mm', processor: 'max', tests: [LONG, `-sf=${PRODUCTS}`] },
-  { isa: 'neon_i8mm', processor: 'max', tests: [LONG, `-sfe=${PRODUCTS}`] },
+  { isa: 'neon_i8mm', processor: 'max', tests: [LONG, `-sfe=${PRODUCTS},${PLAIN}`] },
   { isa: 'neon_dotprod', processor: 'neoverse-n1', tests: [CHOICES] },
   { isa: 'neon', processor: 'cortex-a72', tests: [CHOICES] },
 ];

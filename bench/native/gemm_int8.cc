@@ -77,7 +77,7 @@ Benchmark gemm_int8_dynamic(const Parameters& shape) {
   const auto p = std::make_shared<FloatProduct>(shape);
   Benchmark benchmark = work_of(*p, p->floats);
   benchmark.ours = [p] {
-    call(tersor_cpu_backend()->gemm_int8_dynamic, p->floats, &p->weight.view, p->scales, nullptr, p->y);
+    call(tersor_cpu_backend()->gemm_int8, p->floats, &p->weight.view, nullptr, p->scales, nullptr, nullptr, p->y);
   };
   set_time_of_peer(benchmark, p);
   return benchmark;

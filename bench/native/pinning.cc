@@ -1,6 +1,6 @@
 #include "pinning.h"
 
-#include <vector>
+#include "core/thread_placement.h"
 
 #if defined(__linux__)
 #include <sched.h>
@@ -11,16 +11,7 @@ namespace tersor::bench {
 #if defined(__linux__)
 
 void pin_thread(int index) {
-  // Asked once, before the first thread is bound.
-  static const std::vector<int> cpus = [] {
-    cpu_set_t set;
-    std::vector<int> allowed;
-    if (sched_getaffinity(0, sizeof set, &set) != 0) return allowed;
-    for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
-      if (CPU_ISSET(cpu, &set)) allowed.push_back(cpu);
-    }
-    return allowed;
-  }();
+  const std::vector<int>& cpus = allowed_cpus();
   if (cpus.empty()) return;
   cpu_set_t one;
   CPU_ZERO(&one);

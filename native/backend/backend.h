@@ -357,17 +357,15 @@ typedef struct tersor_backend {
   // Lays out w i8 [N,K] for the products below.
   tersor_status (*pack_int8)(tersor_context*, const tersor_tensor* w, const tersor_tensor* packed);
   // y[M,N] = epilogue(float(sum_k (x[m,k] - input.zero_point) * w[n,k]) * (input.scale * scale[n])), the sum exact.
-  // x: codes u8 or i8, or f32 that is quantized to u8 as `quantize` does it; NaN or Inf in it is an error.
+  // x: codes u8 or i8, or f32 that is quantized to u8 as `quantize` does it; NaN or Inf in it is an error. When `input`
+  // is null x is f32 and each row gets codes u8 of its own: low = min(row, 0), high = max(row, 0), scale = (high - low)
+  // / 255 (1 where that is no normal number), zero point = round(-low / scale); the product of a row with NaN or
+  // infinity is NaN then, which does not touch other rows.
   // scales: f32 [N] or [1].
   // y: f32, or u8 with `output` (else null): the result is quantized once more, NaN as the smallest code.
   tersor_status (*gemm_int8)(tersor_context*, const tersor_tensor* x, const tersor_int8_weight* w,
                              const tersor_int8_codes* input, const tersor_tensor* scales, const tersor_epilogue*,
                              const tersor_int8_codes* output, const tersor_tensor* y);
-  // The same for x f32 with codes u8 of each row's own: low = min(row, 0), high = max(row, 0), scale = (high - low) /
-  // 255 (1 where that is no normal number), zero point = round(-low / scale). The product of a row with NaN or infinity
-  // is NaN, which does not touch other rows.
-  tersor_status (*gemm_int8_dynamic)(tersor_context*, const tersor_tensor* x, const tersor_int8_weight* w,
-                                     const tersor_tensor* scales, const tersor_epilogue*, const tersor_tensor* y);
 
   // Bytes of a packed weight.
   int64_t (*quantized_bytes)(int64_t rows, int64_t cols, int32_t bits, int64_t group_size, int32_t has_offsets);
@@ -417,8 +415,8 @@ typedef struct tersor_backend {
   tersor_status (*nm_gemm)(tersor_context*, const tersor_tensor* x, const tersor_nm* w, const tersor_epilogue*,
                            const tersor_tensor* y);
 
-  // The same for weights i8 [rows, cols], to the bit what gemm_int8 and, when `input` is null, gemm_int8_dynamic give
-  // with the dense weight; y is f32, of unpack_nm_int8 i8.
+  // The same for weights i8 [rows, cols], to the bit what gemm_int8 gives with the dense weight; y is f32, of
+  // unpack_nm_int8 i8.
   int64_t (*nm_int8_bytes)(int64_t rows, int64_t cols, int32_t keep, int32_t group);
   tersor_status (*pack_nm_int8)(tersor_context*, const tersor_tensor* w, int32_t keep, int32_t group,
                                 const tersor_tensor* packed);
@@ -431,8 +429,8 @@ typedef struct tersor_backend {
   // y[M,N] = epilogue(x[M,K] * w^T), f32. NaN and infinity in x reach the rows of w that have a block for their column.
   tersor_status (*block_gemm)(tersor_context*, const tersor_tensor* x, const tersor_blocks* w, const tersor_epilogue*,
                               const tersor_tensor* y);
-  // Of blocks of i8, to the bit what gemm_int8 and, when `input` is null, gemm_int8_dynamic give with the dense weight;
-  // y is f32. row_sums: i32 [N], the sums of the weight's rows.
+  // Of blocks of i8, to the bit what gemm_int8 gives with the dense weight; y is f32. row_sums: i32 [N], the sums of
+  // the weight's rows.
   tersor_status (*block_gemm_int8)(tersor_context*, const tersor_tensor* x, const tersor_blocks* w,
                                    const tersor_int8_codes* input, const tersor_tensor* scales,
                                    const tersor_tensor* row_sums, const tersor_epilogue*, const tersor_tensor* y);

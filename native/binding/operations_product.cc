@@ -31,6 +31,19 @@ Epilogue read_epilogue(Arguments& in, int64_t rows, int64_t columns) {
   return {bias.tensor(), activation, residual.tensor()};
 }
 
+// Of each row of an integer weight, or of all of it.
+tersor_tensor read_scales(Arguments& in, int64_t rows) {
+  const Operand scales = in.input("scales", kF32, 1);
+  if (scales.dim(0) != 1) in.expect_shape(scales, {rows});
+  return scales.tensor();
+}
+
+tersor_tensor read_row_sums(Arguments& in, int64_t rows) {
+  const Operand row_sums = in.input("rowSums", kI32);
+  in.expect_shape(row_sums, {rows});
+  return row_sums.tensor();
+}
+
 // tersor_int8_epilogue by value.
 struct Int8Epilogue {
   float input_scale;
@@ -45,11 +58,8 @@ struct Int8Epilogue {
 Int8Epilogue read_int8_epilogue(Arguments& in, int64_t tokens, int64_t rows) {
   const float input_scale = in.positive("inputScale");
   const auto input_zero_point = static_cast<int32_t>(in.integer("inputZeroPoint", 0, 255));
-  const Operand scales = in.input("scales", kF32, 1);
-  if (scales.dim(0) != 1) in.expect_shape(scales, {rows});
-  const Operand row_sums = in.input("rowSums", kI32);
-  in.expect_shape(row_sums, {rows});
-  return {input_scale, input_zero_point, scales.tensor(), row_sums.tensor(), read_epilogue(in, tokens, rows)};
+  const tersor_tensor scales = read_scales(in, rows), row_sums = read_row_sums(in, rows);
+  return {input_scale, input_zero_point, scales, row_sums, read_epilogue(in, tokens, rows)};
 }
 
 // Codes that x has or, when it is f32, gets.
@@ -57,12 +67,6 @@ tersor_int8_codes read_input_codes(Arguments& in, const Operand& x) {
   const float scale = in.positive("inputScale");
   const int64_t lowest = x.tensor().dtype == TERSOR_I8 ? -128 : 0;
   return {scale, static_cast<int32_t>(in.integer("inputZeroPoint", lowest, lowest + 255))};
-}
-
-tersor_tensor read_scales(Arguments& in, int64_t rows) {
-  const Operand scales = in.input("scales", kF32, 1);
-  if (scales.dim(0) != 1) in.expect_shape(scales, {rows});
-  return scales.tensor();
 }
 
 // tersor_csr, in argument order.
@@ -100,6 +104,24 @@ auto packed_product(Arguments& in, Weight (*read)(Arguments&), PackedProduct<Wei
   return [=, x = x.tensor(), y = y.tensor()](const tersor_backend& backend, tersor_context* context) {
     const tersor_epilogue view = epilogue.view();
     return (backend.*multiply)(context, &x, &w, &view, &y);
+  };
+}
+
+// The product of an integer weight that `Weight::read` reads, with x in codes or to get them: given ones, or each row
+// its own when `dynamic`.
+template <typename Weight, bool dynamic>
+auto int8_product(Arguments& in) {
+  const Operand x = in.input("x", dynamic ? kF32 : kF32 | kU8 | kI8, 2);
+  const tersor_int8_codes codes = dynamic ? tersor_int8_codes{} : read_input_codes(in, x);
+  const Weight w = Weight::read(in);
+  expect_int8_depth(in, w.view.cols);
+  in.expect_shape(x, {kAny, w.view.cols});
+  const Epilogue epilogue = read_epilogue(in, x.dim(0), w.view.rows);
+  const Operand y = in.output("y", kF32);
+  in.expect_shape(y, {x.dim(0), w.view.rows}, {x});
+  return [=, x = x.tensor(), y = y.tensor()](const tersor_backend& backend, tersor_context* context) {
+    const tersor_epilogue view = epilogue.view();
+    return w.multiply(backend, context, &x, dynamic ? nullptr : &codes, &view, &y);
   };
 }
 
@@ -167,21 +189,27 @@ auto pack_int8(Arguments& in) {
 struct Int8Weight {
   tersor_int8_weight view;
   tersor_tensor scales;
-};
 
-Int8Weight read_int8_weight(Arguments& in) {
-  const Operand packed = in.input("packed", kU8, 1);
-  const int64_t rows = in.integer("rows", 0, INT32_MAX);
-  const int64_t cols = in.integer("cols", 0, INT32_MAX);
-  expect_int8_depth(in, cols);
-  in.expect_shape(packed, {in.backend().int8_bytes(rows, cols)});
-  return {{packed.tensor(), rows, cols}, read_scales(in, rows)};
-}
+  static Int8Weight read(Arguments& in) {
+    const Operand packed = in.input("packed", kU8, 1);
+    const int64_t rows = in.integer("rows", 0, INT32_MAX);
+    const int64_t cols = in.integer("cols", 0, INT32_MAX);
+    expect_int8_depth(in, cols);
+    in.expect_shape(packed, {in.backend().int8_bytes(rows, cols)});
+    return {{packed.tensor(), rows, cols}, read_scales(in, rows)};
+  }
+
+  tersor_status multiply(const tersor_backend& backend, tersor_context* context, const tersor_tensor* x,
+                         const tersor_int8_codes* input, const tersor_epilogue* epilogue,
+                         const tersor_tensor* y) const {
+    return backend.gemm_int8(context, x, &view, input, &scales, epilogue, nullptr, y);
+  }
+};
 
 auto gemm_int8(Arguments& in) {
   const Operand x = in.input("x", kF32 | kU8 | kI8, 2);
   const tersor_int8_codes input = read_input_codes(in, x);
-  const Int8Weight w = read_int8_weight(in);
+  const Int8Weight w = Int8Weight::read(in);
   in.expect_shape(x, {kAny, w.view.cols});
   const Epilogue epilogue = read_epilogue(in, x.dim(0), w.view.rows);
   const float output_scale = in.positive("outputScale");
@@ -193,19 +221,6 @@ auto gemm_int8(Arguments& in) {
     const tersor_epilogue view = epilogue.view();
     return backend.gemm_int8(context, &x, &w.view, &input, &w.scales, &view, y.dtype == TERSOR_U8 ? &output : nullptr,
                              &y);
-  };
-}
-
-auto gemm_int8_dynamic(Arguments& in) {
-  const Operand x = in.input("x", kF32, 2);
-  const Int8Weight w = read_int8_weight(in);
-  in.expect_shape(x, {kAny, w.view.cols});
-  const Epilogue epilogue = read_epilogue(in, x.dim(0), w.view.rows);
-  const Operand y = in.output("y", kF32);
-  in.expect_shape(y, {x.dim(0), w.view.rows}, {x});
-  return [=, x = x.tensor(), y = y.tensor()](const tersor_backend& backend, tersor_context* context) {
-    const tersor_epilogue view = epilogue.view();
-    return backend.gemm_int8_dynamic(context, &x, &w.view, &w.scales, &view, &y);
   };
 }
 
@@ -295,27 +310,21 @@ auto unpack_nm_int8(Arguments& in) {
   };
 }
 
-// What follows x and its codes, if it has any.
-auto read_nm_gemm_int8(Arguments& in, const Operand& from, bool dynamic, tersor_int8_codes input) {
-  const tersor_nm w = read_nm_int8(in);
-  expect_int8_depth(in, w.cols);
-  in.expect_shape(from, {kAny, w.cols});
-  const tersor_tensor scales = read_scales(in, w.rows);
-  const Epilogue epilogue = read_epilogue(in, from.dim(0), w.rows);
-  const Operand y = in.output("y", kF32);
-  in.expect_shape(y, {from.dim(0), w.rows}, {from});
-  return [=, x = from.tensor(), y = y.tensor()](const tersor_backend& backend, tersor_context* context) {
-    const tersor_epilogue view = epilogue.view();
-    return backend.nm_gemm_int8(context, &x, &w, dynamic ? nullptr : &input, &scales, &view, &y);
-  };
-}
+struct NmInt8Weight {
+  tersor_nm view;
+  tersor_tensor scales;
 
-auto nm_gemm_int8(Arguments& in) {
-  const Operand x = in.input("x", kF32 | kU8 | kI8, 2);
-  return read_nm_gemm_int8(in, x, false, read_input_codes(in, x));
-}
+  static NmInt8Weight read(Arguments& in) {
+    const tersor_nm view = read_nm_int8(in);
+    return {view, read_scales(in, view.rows)};
+  }
 
-auto nm_gemm_int8_dynamic(Arguments& in) { return read_nm_gemm_int8(in, in.input("x", kF32, 2), true, {}); }
+  tersor_status multiply(const tersor_backend& backend, tersor_context* context, const tersor_tensor* x,
+                         const tersor_int8_codes* input, const tersor_epilogue* epilogue,
+                         const tersor_tensor* y) const {
+    return backend.nm_gemm_int8(context, x, &view, input, &scales, epilogue, y);
+  }
+};
 
 auto unpack_nm(Arguments& in) {
   const tersor_nm w = read_nm(in);
@@ -353,30 +362,22 @@ tersor_blocks read_blocks(Arguments& in) { return read_blocks_of(in, kF32); }
 
 auto block_gemm(Arguments& in) { return packed_product(in, read_blocks, &tersor_backend::block_gemm); }
 
-// What follows x and its codes, if it has any.
-auto read_block_gemm_int8(Arguments& in, const Operand& from, bool dynamic, tersor_int8_codes input) {
-  const tersor_blocks w = read_blocks_of(in, kI8);
-  expect_int8_depth(in, w.cols);
-  in.expect_shape(from, {kAny, w.cols});
-  const tersor_tensor scales = read_scales(in, w.rows);
-  const Operand row_sums = in.input("rowSums", kI32);
-  in.expect_shape(row_sums, {w.rows});
-  const Epilogue epilogue = read_epilogue(in, from.dim(0), w.rows);
-  const Operand y = in.output("y", kF32);
-  in.expect_shape(y, {from.dim(0), w.rows}, {from});
-  return [=, x = from.tensor(), row_sums = row_sums.tensor(), y = y.tensor()](const tersor_backend& backend,
-                                                                              tersor_context* context) {
-    const tersor_epilogue view = epilogue.view();
-    return backend.block_gemm_int8(context, &x, &w, dynamic ? nullptr : &input, &scales, &row_sums, &view, &y);
-  };
-}
+struct BlockInt8Weight {
+  tersor_blocks view;
+  tersor_tensor scales, row_sums;
 
-auto block_gemm_int8(Arguments& in) {
-  const Operand x = in.input("x", kF32 | kU8 | kI8, 2);
-  return read_block_gemm_int8(in, x, false, read_input_codes(in, x));
-}
+  static BlockInt8Weight read(Arguments& in) {
+    const tersor_blocks view = read_blocks_of(in, kI8);
+    const tersor_tensor scales = read_scales(in, view.rows);
+    return {view, scales, read_row_sums(in, view.rows)};
+  }
 
-auto block_gemm_int8_dynamic(Arguments& in) { return read_block_gemm_int8(in, in.input("x", kF32, 2), true, {}); }
+  tersor_status multiply(const tersor_backend& backend, tersor_context* context, const tersor_tensor* x,
+                         const tersor_int8_codes* input, const tersor_epilogue* epilogue,
+                         const tersor_tensor* y) const {
+    return backend.block_gemm_int8(context, x, &view, input, &scales, &row_sums, epilogue, y);
+  }
+};
 
 // tersor_quantized, in argument order.
 tersor_quantized read_quantized(Arguments& in) {
@@ -470,7 +471,7 @@ constexpr Operation kOperations[] = {
     operation<gram>("gram", 4),
     operation<pack_int8>("packInt8", 2),
     operation<gemm_int8>("gemmInt8", 13),
-    operation<gemm_int8_dynamic>("gemmInt8Dynamic", 9),
+    operation<int8_product<Int8Weight, true>>("gemmInt8Dynamic", 9),
     operation<csr_packed_bytes>("csrPackedBytes", 5),
     operation<pack_csr>("packCsr", 5),
     operation<csr_gemm>("csrGemm", 8),
@@ -480,12 +481,12 @@ constexpr Operation kOperations[] = {
     operation<csr_sddmm>("csrSddmm", 6),
     operation<nm_gemm>("nmGemm", 10),
     operation<block_gemm>("blockGemm", 12),
-    operation<block_gemm_int8>("blockGemmInt8", 16),
-    operation<block_gemm_int8_dynamic>("blockGemmInt8Dynamic", 14),
+    operation<int8_product<BlockInt8Weight, false>>("blockGemmInt8", 16),
+    operation<int8_product<BlockInt8Weight, true>>("blockGemmInt8Dynamic", 14),
     operation<unpack_nm>("unpackNm", 7),
     operation<unpack_nm_int8>("unpackNmInt8", 7),
-    operation<nm_gemm_int8>("nmGemmInt8", 13),
-    operation<nm_gemm_int8_dynamic>("nmGemmInt8Dynamic", 11),
+    operation<int8_product<NmInt8Weight, false>>("nmGemmInt8", 13),
+    operation<int8_product<NmInt8Weight, true>>("nmGemmInt8Dynamic", 11),
     operation<svd>("svd", 4),
     operation<svd_batched>("svdBatched", 4),
     operation<svd_randomized>("svdRandomized", 7),

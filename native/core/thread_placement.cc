@@ -9,24 +9,21 @@ namespace tersor {
 
 #if defined(__linux__)
 
-namespace {
-
-// Of the process's start: libraries beside us may bind the calling thread to one CPU later, which says nothing about
-// ours.
-const cpu_set_t& allowed() {
-  static const cpu_set_t at_start = [] {
+const std::vector<int>& allowed_cpus() {
+  // Of the process's start: libraries beside us may bind the calling thread to one CPU later, which says nothing about
+  // ours.
+  static const std::vector<int> at_start = [] {
     cpu_set_t set;
-    CPU_ZERO(&set);
-    // Fails on machines with more CPUs than the set has room for: it then stays empty.
-    if (sched_getaffinity(0, sizeof set, &set) != 0) CPU_ZERO(&set);
-    return set;
+    std::vector<int> cpus;
+    // Fails on machines with more CPUs than the set has room for.
+    if (sched_getaffinity(0, sizeof set, &set) != 0) return cpus;
+    for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
+      if (CPU_ISSET(cpu, &set)) cpus.push_back(cpu);
+    }
+    return cpus;
   }();
   return at_start;
 }
-
-}  // namespace
-
-int allowed_cpus() { return CPU_COUNT(&allowed()); }
 
 void Placement::add(std::thread::native_handle_type worker) {
   workers_.push_back(worker);
@@ -37,8 +34,11 @@ void Placement::keep_off_callers_cpu() {
   const int cpu = sched_getcpu();
   if (cpu < 0 || cpu == callers_cpu_) return;
   callers_cpu_ = cpu;
-  cpu_set_t others = allowed();
-  if (cpu < CPU_SETSIZE) CPU_CLR(cpu, &others);
+  cpu_set_t others;
+  CPU_ZERO(&others);
+  for (const int other : allowed_cpus()) {
+    if (other != cpu) CPU_SET(other, &others);
+  }
   if (CPU_COUNT(&others) == 0) return;
   // A refusal leaves the worker where it is, which costs time but nothing else.
   for (const std::thread::native_handle_type worker : workers_) pthread_setaffinity_np(worker, sizeof others, &others);
@@ -46,7 +46,10 @@ void Placement::keep_off_callers_cpu() {
 
 #else
 
-int allowed_cpus() { return 0; }
+const std::vector<int>& allowed_cpus() {
+  static const std::vector<int> unknown;
+  return unknown;
+}
 void Placement::add(std::thread::native_handle_type worker) { workers_.push_back(worker); }
 void Placement::keep_off_callers_cpu() {}
 

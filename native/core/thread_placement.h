@@ -6,8 +6,8 @@
 
 namespace tersor {
 
-// CPUs that this process might run on when this was first asked; 0 where the system does not say.
-int allowed_cpus();
+// CPUs that this process might run on when this was first asked; none where the system does not say.
+const std::vector<int>& allowed_cpus();
 
 // Keeps workers off the CPU of the thread that they help. A scheduler that packs threads on few CPUs, as those of some
 // virtual machines do, otherwise wakes a worker where its caller computes, and both take turns for milliseconds while

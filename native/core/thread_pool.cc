@@ -20,7 +20,7 @@ namespace {
 constexpr int kMaxThreads = 1024;
 
 int available_cpus() {
-  const int allowed = allowed_cpus();
+  const auto allowed = static_cast<int>(allowed_cpus().size());
   return allowed > 0 ? allowed : std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
 }
 

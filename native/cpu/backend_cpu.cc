@@ -24,7 +24,6 @@ constexpr tersor_backend kBackend = {
     .int8_bytes = tersor::cpu::int8_bytes,
     .pack_int8 = tersor::cpu::pack_int8,
     .gemm_int8 = tersor::cpu::gemm_int8,
-    .gemm_int8_dynamic = tersor::cpu::gemm_int8_dynamic,
     .quantized_bytes = tersor::cpu::quantized_bytes,
     .pack_quantized = tersor::cpu::pack_quantized,
     .pack_codebook = tersor::cpu::pack_codebook,

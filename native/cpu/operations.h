@@ -27,8 +27,6 @@ tersor_status pack_int8(tersor_context*, const tersor_tensor* w, const tersor_te
 tersor_status gemm_int8(tersor_context*, const tersor_tensor* x, const tersor_int8_weight* w,
                         const tersor_int8_codes* input, const tersor_tensor* scales, const tersor_epilogue*,
                         const tersor_int8_codes* output, const tersor_tensor* y);
-tersor_status gemm_int8_dynamic(tersor_context*, const tersor_tensor* x, const tersor_int8_weight* w,
-                                const tersor_tensor* scales, const tersor_epilogue*, const tersor_tensor* y);
 int64_t quantized_bytes(int64_t rows, int64_t cols, int32_t bits, int64_t group_size, int32_t has_offsets);
 tersor_status pack_quantized(tersor_context*, const tersor_tensor* codes, const tersor_affine*,
                              const tersor_tensor* packed);

@@ -124,8 +124,7 @@ std::vector<float> dense_product(const Problem& problem, const tersor_tensor* x,
   const tersor_int8_weight view{*static_cast<const tersor_tensor*>(packed), problem.n, problem.k};
   const F32 y({problem.m, problem.n});
   problem.with_epilogue([&](auto* context, const F32& scale, auto* epilogue) {
-    REQUIRE((codes == nullptr ? cpu::gemm_int8_dynamic(context, x, &view, scale, epilogue, y)
-                              : cpu::gemm_int8(context, x, &view, codes, scale, epilogue, nullptr, y)) == TERSOR_OK);
+    REQUIRE(cpu::gemm_int8(context, x, &view, codes, scale, epilogue, nullptr, y) == TERSOR_OK);
   });
   return y.values();
 }
@@ -168,7 +167,7 @@ TEST_CASE("block_gemm_int8 does not saturate at the largest products, up to the 
   }
 }
 
-TEST_CASE("block_gemm_int8 takes x as gemm_int8 and gemm_int8_dynamic do, and gives their bits") {
+TEST_CASE("block_gemm_int8 takes x as gemm_int8 does, and gives its bits") {
   for (uint32_t seed = 0; seed < 12; ++seed) {
     Problem problem(seed, seed % 2 == 0 ? 32 : 16, 11, 70, 600 + seed, 0.4);
     problem.input = {0.25f, 57};

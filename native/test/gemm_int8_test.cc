@@ -10,7 +10,6 @@
 namespace tersor::test {
 namespace {
 
-using cpu::gemm_int8_dynamic_with;
 using cpu::gemm_int8_kernels;
 using cpu::gemm_int8_with;
 using cpu::Int8Kernel;
@@ -88,7 +87,7 @@ struct Problem {
   std::vector<float> run_dynamic(Int8Kernel* kernel, const std::vector<float>& floats) const {
     const F32 values({m, k}, floats), y({m, n});
     with_operands([&](auto* context, auto* view, const F32& scale, auto* epilogue) {
-      CHECK(gemm_int8_dynamic_with(kernel, context, values, view, scale, epilogue, y) == TERSOR_OK);
+      CHECK(gemm_int8_with(kernel, context, values, view, nullptr, scale, epilogue, nullptr, y) == TERSOR_OK);
     });
     return y.values();
   }
@@ -243,7 +242,7 @@ TEST_CASE("gemm_int8 quantizes its result on demand") {
   });
 }
 
-TEST_CASE("gemm_int8_dynamic is gemm_int8 with codes of each row's range") {
+TEST_CASE("gemm_int8 without codes for x is gemm_int8 with codes of each row's range") {
   for (const int64_t m : {1, 6, 14}) {
     for (const int64_t k : {1, 17, 64, 1300}) {
       const Problem problem(m, 35, k, 0, m == 6, true);
@@ -267,7 +266,7 @@ TEST_CASE("gemm_int8_dynamic is gemm_int8 with codes of each row's range") {
   }
 }
 
-TEST_CASE("gemm_int8_dynamic is as near to the product of floats as 256 steps a row allow") {
+TEST_CASE("gemm_int8 without codes for x is as near to the product of floats as 256 steps a row allow") {
   const Problem problem(20, 50, 333, 0, false, false);
   const auto floats = uniform(problem.m * problem.k, 21, -2, 6);
   std::vector<double> expected, tolerance;
@@ -291,7 +290,7 @@ TEST_CASE("gemm_int8_dynamic is as near to the product of floats as 256 steps a 
   });
 }
 
-TEST_CASE("gemm_int8_dynamic: a row with NaN or infinity is NaN, the others do not change") {
+TEST_CASE("gemm_int8 without codes for x: a row with NaN or infinity is NaN, the others do not change") {
   Problem problem(5, 33, 70, 0, false, true);
   const auto floats = uniform(problem.m * problem.k, 6);
   for_each_kernel(gemm_int8_kernels, [&](const std::string& isa, Int8Kernel* kernel) {
@@ -331,7 +330,7 @@ TEST_CASE("gemm_int8 refuses sums that could leave 32 bits, and codes that are n
   const tersor_int8_codes good{1, 0};
   CHECK(cpu::gemm_int8(&context, x, &long_w, &good, scales, nullptr, nullptr, y) == TERSOR_INVALID_SHAPE);
   CHECK(context.message == message);
-  CHECK(cpu::gemm_int8_dynamic(&context, long_x, &long_w, scales, nullptr, y) == TERSOR_INVALID_SHAPE);
+  CHECK(cpu::gemm_int8(&context, long_x, &long_w, nullptr, scales, nullptr, nullptr, y) == TERSOR_INVALID_SHAPE);
   CHECK(context.message == message);
 
   const Typed<uint8_t> short_x({1, 1}), short_packed({cpu::int8_bytes(1, 1)});
@@ -363,7 +362,7 @@ TEST_CASE("gemm_int8 with a packed weight that pack_int8 did not make is wrong, 
   for_each_kernel(gemm_int8_kernels, [&](const std::string&, Int8Kernel* kernel) {
     CHECK(gemm_int8_with(kernel, &context, x, &w, &input, scales, nullptr, nullptr, y) == TERSOR_OK);
     CHECK(std::isfinite(y[0]));
-    CHECK(gemm_int8_dynamic_with(kernel, &context, floats, &w, scales, nullptr, y) == TERSOR_OK);
+    CHECK(gemm_int8_with(kernel, &context, floats, &w, nullptr, scales, nullptr, nullptr, y) == TERSOR_OK);
     CHECK(std::isfinite(y[0]));
   });
 }

@@ -5,27 +5,6 @@
 #include "cpu/view.h"
 
 namespace tersor::cpu {
-namespace {
-
-Int8Product product_of(const tersor_tensor* x, const tersor_int8_weight* w, const tersor_int8_codes* input,
-                       const tersor_tensor* scales, const tersor_epilogue* epilogue, const tersor_tensor* y) {
-  const bool floats = y->dtype == TERSOR_F32;
-  return {.m = x->shape[0],
-          .x = int8_input(x, input),
-          .w = {data_of<const uint8_t>(&w->packed), w->rows, w->cols},
-          .nm = nullptr,
-          .scales = data_of<const float>(scales),
-          .one_scale = elements_of(scales) == 1,
-          .epilogue = make_epilogue(epilogue, w->rows),
-          .y = floats ? data_of<float>(y) : nullptr,
-          .codes = floats ? nullptr : data_of<uint8_t>(y),
-          .encoding = {}};
-}
-
-bool is_empty(const Int8Product& product) { return product.m == 0 || product.w.rows == 0; }
-
-}  // namespace
-
 const KernelList<Int8Kernel> gemm_int8_kernels("gemm_int8", {
 #if TERSOR_X86
   {"gemm_int8_avx512vnni", Isa::avx512_vnni, gemm_int8_avx512vnni},
@@ -41,32 +20,29 @@ tersor_status gemm_int8_with(Int8Kernel* kernel, tersor_context* context, const 
                              const tersor_int8_weight* w, const tersor_int8_codes* input, const tersor_tensor* scales,
                              const tersor_epilogue* epilogue, const tersor_int8_codes* output, const tersor_tensor* y) {
   tersor_status status = check_int8_depth(context, w->cols, "gemm_int8");
-  if (status == TERSOR_OK) status = check_int8_codes(context, input, x->dtype, "input of gemm_int8");
+  if (status == TERSOR_OK && input != nullptr)
+    status = check_int8_codes(context, input, x->dtype, "input of gemm_int8");
   if (status == TERSOR_OK && output != nullptr)
     status = check_int8_codes(context, output, TERSOR_U8, "output of gemm_int8");
   if (status != TERSOR_OK) return status;
-  Int8Product product = product_of(x, w, input, scales, epilogue, y);
-  if (output != nullptr) product.encoding = u8_encoding(output->scale, output->zero_point);
-  return is_empty(product) ? TERSOR_OK : kernel(context, product);
-}
-
-tersor_status gemm_int8_dynamic_with(Int8Kernel* kernel, tersor_context* context, const tersor_tensor* x,
-                                     const tersor_int8_weight* w, const tersor_tensor* scales,
-                                     const tersor_epilogue* epilogue, const tersor_tensor* y) {
-  if (const tersor_status status = check_int8_depth(context, w->cols, "gemm_int8"); status != TERSOR_OK) return status;
-  const Int8Product product = product_of(x, w, nullptr, scales, epilogue, y);
-  return is_empty(product) ? TERSOR_OK : kernel(context, product);
+  if (rows_of(x) == 0 || w->rows == 0) return TERSOR_OK;
+  const bool floats = y->dtype == TERSOR_F32;
+  return kernel(context, {.m = rows_of(x),
+                          .x = int8_input(x, input),
+                          .w = {data_of<const uint8_t>(&w->packed), w->rows, w->cols},
+                          .nm = nullptr,
+                          .scales = data_of<const float>(scales),
+                          .one_scale = elements_of(scales) == 1,
+                          .epilogue = make_epilogue(epilogue, w->rows),
+                          .y = floats ? data_of<float>(y) : nullptr,
+                          .codes = floats ? nullptr : data_of<uint8_t>(y),
+                          .encoding = output == nullptr ? Encoding{} : u8_encoding(output->scale, output->zero_point)});
 }
 
 tersor_status gemm_int8(tersor_context* context, const tersor_tensor* x, const tersor_int8_weight* w,
                         const tersor_int8_codes* input, const tersor_tensor* scales, const tersor_epilogue* epilogue,
                         const tersor_int8_codes* output, const tersor_tensor* y) {
   return gemm_int8_with(gemm_int8_kernels.best(), context, x, w, input, scales, epilogue, output, y);
-}
-
-tersor_status gemm_int8_dynamic(tersor_context* context, const tersor_tensor* x, const tersor_int8_weight* w,
-                                const tersor_tensor* scales, const tersor_epilogue* epilogue, const tersor_tensor* y) {
-  return gemm_int8_dynamic_with(gemm_int8_kernels.best(), context, x, w, scales, epilogue, y);
 }
 
 }  // namespace tersor::cpu

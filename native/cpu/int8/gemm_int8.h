@@ -1,5 +1,5 @@
-// Products of 8-bit activations with a packed int8 weight: the kernels behind the backend's `gemm_int8` and
-// `gemm_int8_dynamic`. Sums are exact and everything in floating point is one rule, so every ISA gives the same bits.
+// Products of 8-bit activations with a packed int8 weight: the kernels behind the backend's `gemm_int8`. Sums
+// are exact and everything in floating point is one rule, so every ISA gives the same bits.
 #pragma once
 
 #include <cstdint>
@@ -77,12 +77,9 @@ struct Int8Tiles {
 // The whole product with the loops of one ISA.
 tersor_status gemm_int8_tiles(tersor_context* context, const Int8Product& product, const Int8Tiles& tiles);
 
-// The whole operations with a kernel of the caller's choice; see backend/backend.h.
+// The whole operation with a kernel of the caller's choice; see backend/backend.h.
 tersor_status gemm_int8_with(Int8Kernel* kernel, tersor_context* context, const tersor_tensor* x,
                              const tersor_int8_weight* w, const tersor_int8_codes* input, const tersor_tensor* scales,
                              const tersor_epilogue* epilogue, const tersor_int8_codes* output, const tersor_tensor* y);
-tersor_status gemm_int8_dynamic_with(Int8Kernel* kernel, tersor_context* context, const tersor_tensor* x,
-                                     const tersor_int8_weight* w, const tersor_tensor* scales,
-                                     const tersor_epilogue* epilogue, const tersor_tensor* y);
 
 }  // namespace tersor::cpu

@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "cpu/quantized/gemm_quantized_digits.h"
+#include "cpu/vector/transpose_four.h"
 #if TERSOR_NEON
 #include "cpu/vector/by_element_neon.h"
 #endif
@@ -70,18 +71,7 @@ inline void interleave(const int8_t* planes, int64_t count, int64_t padded, int8
   int64_t d = 0;
   for (; d + 4 <= count; d += 4) {
     for (int64_t k = 0; k < padded; k += 16) {
-      using Four [[gnu::vector_size(16)]] = int32_t;
-      Four row[4];
-      for (int i = 0; i < 4; ++i) std::memcpy(&row[i], planes + (d + i) * kBlockDepth + k, sizeof row[i]);
-      const Four low = __builtin_shufflevector(row[0], row[1], 0, 4, 1, 5);
-      const Four low_next = __builtin_shufflevector(row[2], row[3], 0, 4, 1, 5);
-      const Four high = __builtin_shufflevector(row[0], row[1], 2, 6, 3, 7);
-      const Four high_next = __builtin_shufflevector(row[2], row[3], 2, 6, 3, 7);
-      const Four column[4] = {
-          __builtin_shufflevector(low, low_next, 0, 1, 4, 5), __builtin_shufflevector(low, low_next, 2, 3, 6, 7),
-          __builtin_shufflevector(high, high_next, 0, 1, 4, 5), __builtin_shufflevector(high, high_next, 2, 3, 6, 7)};
-      int8_t* to = digits + k / 4 * step + d * 4;
-      for (int i = 0; i < 4; ++i) std::memcpy(to + i * step, &column[i], sizeof column[i]);
+      transpose_four(planes + d * kBlockDepth + k, kBlockDepth, digits + k / 4 * step + d * 4, step);
     }
   }
   for (; d < count; ++d) {

@@ -1,12 +1,12 @@
 #include "cpu/sparse/block_gemm.h"
 
 #include <algorithm>
-#include <cstring>
 
 #include "cpu/epilogue/epilogue.h"
 #include "cpu/operations.h"
 #include "cpu/parallel.h"
 #include "cpu/scratch.h"
+#include "cpu/vector/transpose_four.h"
 #include "cpu/view.h"
 
 namespace tersor::cpu {
@@ -27,30 +27,16 @@ constexpr int64_t kPassBytes = int64_t{1} << 20;  // of x, which every panel rea
 constexpr int64_t kStep = 128;  // columns of a panel's blocks that meet all of them before the next: 16 KB of weight
 constexpr int64_t kProductsPerChunk = int64_t{1} << 19;
 constexpr int64_t kReadingCost = 3;
-
-using Four [[gnu::vector_size(16)]] = float;
-
-// to[k * 8 + i] = x[i * stride + k] for 4 x 4 elements.
-void turn_four(const float* x, int64_t stride, float* to) {
-  Four row[4];
-  for (int64_t i = 0; i < 4; ++i) std::memcpy(&row[i], x + i * stride, sizeof row[i]);
-  const Four low02 = __builtin_shufflevector(row[0], row[2], 0, 4, 1, 5);
-  const Four low13 = __builtin_shufflevector(row[1], row[3], 0, 4, 1, 5);
-  const Four high02 = __builtin_shufflevector(row[0], row[2], 2, 6, 3, 7);
-  const Four high13 = __builtin_shufflevector(row[1], row[3], 2, 6, 3, 7);
-  const Four column[4] = {
-      __builtin_shufflevector(low02, low13, 0, 4, 1, 5), __builtin_shufflevector(low02, low13, 2, 6, 3, 7),
-      __builtin_shufflevector(high02, high13, 0, 4, 1, 5), __builtin_shufflevector(high02, high13, 2, 6, 3, 7)};
-  for (int64_t k = 0; k < 4; ++k) std::memcpy(to + k * kBlockTokens, &column[k], sizeof column[k]);
-}
+constexpr int64_t kWord = sizeof(float);
 
 // A tile of x as [column][8], zero where there is none.
 void lay_out(const float* x, int64_t columns, int64_t rows, int64_t padded, float* to) {
   int64_t k = 0;
   if (rows == kBlockTokens) {
     for (; k + 4 <= columns; k += 4) {
-      turn_four(x + k, columns, to + k * kBlockTokens);
-      turn_four(x + 4 * columns + k, columns, to + k * kBlockTokens + 4);
+      for (int64_t i = 0; i < kBlockTokens; i += 4) {
+        transpose_four(x + i * columns + k, columns * kWord, to + k * kBlockTokens + i, kBlockTokens * kWord);
+      }
     }
   }
   for (; k < columns; ++k) {

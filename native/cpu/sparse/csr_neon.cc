@@ -35,11 +35,7 @@ struct Neon : NeonF32 {
   }
   static Register gather(const float* x, const uint8_t* offsets) {
     float words[kLanes];
-    for (int i = 0; i < kLanes; ++i) {
-      uint16_t offset;
-      std::memcpy(&offset, offsets + 2 * i, sizeof offset);
-      words[i] = x[offset / kCsrWordBytes];
-    }
+    gather_words(x, offsets, words);
     return vld1q_f32(words);
   }
 };

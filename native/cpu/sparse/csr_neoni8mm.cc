@@ -37,11 +37,7 @@ struct NeonI8mm {
   }
   static Register gather(const int32_t* x, const uint8_t* offsets) {
     int32_t words[kLanes];
-    for (int i = 0; i < kLanes; ++i) {
-      uint16_t offset;
-      std::memcpy(&offset, offsets + 2 * i, sizeof offset);
-      words[i] = x[offset / kCsrWordBytes];
-    }
+    gather_words(x, offsets, words);
     return vld1q_s32(words);
   }
 };

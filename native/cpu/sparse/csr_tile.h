@@ -19,6 +19,16 @@ inline void prefetch_slot(const uint8_t* slot) {
   __builtin_prefetch(slot + kPrefetchBytes + 64);
 }
 
+// What Vector::gather does, where no instruction does it.
+template <typename Word, int kCount>
+void gather_words(const Word* x, const uint8_t* offsets, Word (&words)[kCount]) {
+  for (int i = 0; i < kCount; ++i) {
+    uint16_t offset;
+    std::memcpy(&offset, offsets + 2 * i, sizeof offset);
+    words[i] = x[offset / kCsrWordBytes];
+  }
+}
+
 // So many rows of a group at a time that their sums fill Vector::kSums registers and none waits for the one before.
 // The sums of a row are `row_words` from the next one's.
 template <typename Vector, int kPlanes>

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "cpu/sparse/nm_gemm.h"
-#include "cpu/vector/transpose_avx2.h"
+#include "cpu/sparse/nm_turn.h"
+#include "cpu/vector/vector_avx2.h"
 
 namespace tersor::cpu {
 namespace {
@@ -96,30 +96,6 @@ void turned(const NmChunks& w, const float* x, bool accumulate, float* sums) {
   }
 }
 
-// 8x8 of what is there.
-void turn_eight(const float* from, int64_t from_stride, float* to, int64_t to_stride) {
-  __m256 r[8];
-#pragma GCC unroll 8
-  for (int i = 0; i < 8; ++i) r[i] = _mm256_loadu_ps(from + i * from_stride);
-  transpose_registers(r);
-#pragma GCC unroll 8
-  for (int i = 0; i < 8; ++i) _mm256_storeu_ps(to + i * to_stride, r[i]);
-}
-
-void turn(const float* from, int64_t from_stride, int64_t rows, int64_t columns, float* to, int64_t to_stride) {
-  if (rows < 16 || columns < 16) {
-    for (int64_t c = 0; c < 16; ++c) {
-      for (int64_t r = 0; r < 16; ++r)
-        to[c * to_stride + r] = r < rows && c < columns ? from[r * from_stride + c] : 0.0f;
-    }
-    return;
-  }
-  for (int64_t r = 0; r < 16; r += 8) {
-    for (int64_t c = 0; c < 16; c += 8)
-      turn_eight(from + r * from_stride + c, from_stride, to + c * to_stride + r, to_stride);
-  }
-}
-
 }  // namespace
 
 tersor_status nm_gemm_avx2(tersor_context* context, const NmProduct& product) {
@@ -130,7 +106,7 @@ tersor_status nm_gemm_avx2(tersor_context* context, const NmProduct& product) {
                         .lanes = kLanes,
                         .turned_chunks = kTurnedChunks,
                         .fewest_turned = 12,
-                        .turn = turn});
+                        .turn = turn<Avx2Vector>});
 }
 
 }  // namespace tersor::cpu

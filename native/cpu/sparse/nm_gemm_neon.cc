@@ -1,6 +1,6 @@
-#include "cpu/sparse/nm_gemm.h"
+#include "cpu/sparse/nm_turn.h"
 #include "cpu/vector/by_element_neon.h"
-#include "cpu/vector/transpose_neon.h"
+#include "cpu/vector/vector_neon.h"
 
 namespace tersor::cpu {
 namespace {
@@ -95,24 +95,6 @@ void turned(const NmChunks& w, const float* x, bool accumulate, float* sums) {
   }
 }
 
-void turn(const float* from, int64_t from_stride, int64_t rows, int64_t columns, float* to, int64_t to_stride) {
-  if (rows < 16 || columns < 16) {
-    for (int64_t c = 0; c < 16; ++c) {
-      for (int64_t r = 0; r < 16; ++r)
-        to[c * to_stride + r] = r < rows && c < columns ? from[r * from_stride + c] : 0.0f;
-    }
-    return;
-  }
-  for (int64_t r = 0; r < 16; r += 4) {
-    for (int64_t c = 0; c < 16; c += 4) {
-      float32x4_t square[4];
-      for (int i = 0; i < 4; ++i) square[i] = vld1q_f32(from + (r + i) * from_stride + c);
-      transpose_registers(square);
-      for (int i = 0; i < 4; ++i) vst1q_f32(to + (c + i) * to_stride + r, square[i]);
-    }
-  }
-}
-
 }  // namespace
 
 tersor_status nm_gemm_neon(tersor_context* context, const NmProduct& product) {
@@ -123,7 +105,7 @@ tersor_status nm_gemm_neon(tersor_context* context, const NmProduct& product) {
                         .lanes = kLanes,
                         .turned_chunks = kTurnedChunks,
                         .fewest_turned = 8,
-                        .turn = turn});
+                        .turn = turn<NeonVector>});
 }
 
 }  // namespace tersor::cpu

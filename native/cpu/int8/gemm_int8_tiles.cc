@@ -165,7 +165,8 @@ tersor_status gemm_int8_tiles(tersor_context* context, const Int8Product& produc
   const PackedInt8& w = product.w;
   const int64_t together = pass_rows(product.m, w.columns, tiles.rows);
   Int8Rows x;
-  tersor_status status = x.allocate(context, product.x, w.columns, together, tiles.signed_codes);
+  tersor_status status =
+      x.allocate(context, product.x, w.columns, together, panel_steps(w.steps()) * kInt8Depth, tiles.signed_codes);
   FirstPlace bad;
   for (int64_t row = 0; status == TERSOR_OK && row < product.m; row += together) {
     const int64_t rows = std::min(together, product.m - row);

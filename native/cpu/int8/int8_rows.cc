@@ -58,11 +58,11 @@ void Int8Coder::code(const RowCodes& codes, int64_t row, int64_t column, int64_t
 }
 
 tersor_status Int8Rows::allocate(tersor_context* context, const Int8Input& x, int64_t columns, int64_t rows,
-                                 bool is_signed) {
+                                 int64_t panel_columns, bool is_signed) {
   x_ = &x;
   is_signed_ = is_signed;
   columns_ = columns;
-  panel_columns_ = panel_steps((columns + kInt8Depth - 1) / kInt8Depth) * kInt8Depth;
+  panel_columns_ = panel_columns;
   // Whole steps, and rows that do not all fall into the same places of the cache.
   in_place_ = x.dtype == (is_signed ? TERSOR_I8 : TERSOR_U8) && columns % kInt8Depth == 0 && columns % kPageBytes != 0;
   if (in_place_) {

@@ -38,8 +38,10 @@ class Int8Coder {
 // Codes are kept by panels of columns, so that the rows of a panel are neighbours in memory.
 class Int8Rows {
  public:
-  // Working memory for up to `rows` rows of x [m, columns]; valid until the calling thread asks for other scratch.
-  tersor_status allocate(tersor_context* context, const Int8Input& x, int64_t columns, int64_t rows, bool is_signed);
+  // Working memory for up to `rows` rows of x [m, columns], in panels of `panel_columns`, a multiple of kInt8Depth;
+  // valid until the calling thread asks for other scratch.
+  tersor_status allocate(tersor_context* context, const Int8Input& x, int64_t columns, int64_t rows,
+                         int64_t panel_columns, bool is_signed);
 
   // Rows [row, row + rows) of x, as Int8Coder codes them.
   tersor_status fill(tersor_context* context, int64_t row, int64_t rows, FirstPlace& bad);

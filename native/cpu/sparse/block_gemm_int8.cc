@@ -2,13 +2,11 @@
 
 #include <algorithm>
 #include <bit>
-#include <cstring>
 
 #include "backend/fail.h"
 #include "cpu/int8/int8_input.h"
 #include "cpu/int8/int8_rows.h"
 #include "cpu/operations.h"
-#include "cpu/scratch.h"
 #include "cpu/sparse/block_gemm.h"
 #include "cpu/view.h"
 
@@ -25,47 +23,45 @@ const KernelList<BlockInt8Kernel> block_gemm_int8_kernels("block_gemm_int8", {
 
 namespace {
 
-constexpr int64_t kPassRows = 128;                // of x at most, whose sums of a panel stay in L1
-constexpr int64_t kPassBytes = int64_t{1} << 20;  // of x, which every panel reads: they stay in L2
-constexpr int64_t kStep = 128;                    // blocks of a panel that meet all rows before the next: 16 KB
-constexpr int64_t kLayOutSteps = 128;             // of x that are coded and laid out at a time: they stay in L1
-constexpr int64_t kStepBytes = kBlockInt8Tokens * kInt8Depth;
+// Rows of a pass: their codes stay in the second cache while the weight goes by.
+constexpr int64_t kPassRows = 256, kPassBytes = int64_t{1} << 20;
+// Codes of rows that meet one panel before the next: a panel reads them in the order of its columns, which comes as
+// fast from the second cache, and is itself read from there by the first tile of them alone.
+constexpr int64_t kGroupBytes = int64_t{72} << 10;
+// Values of the panels that meet all rows of a pass before others do: they stay in the second cache.
+constexpr int64_t kRangeBytes = int64_t{1} << 19;
+constexpr int64_t kRowsPerChunk = 32;  // at least: tiles of 10 or 11, which cost little more a row than 12
 // How far ahead to prefetch when there is one tile of rows, and the weight is read as fast as memory gives it.
 constexpr int64_t kAheadBytes = 3072;
 
-// Coded rows of x as the kernels read them, a scale and a zero point with each.
-struct LaidOut {
-  uint8_t* codes;  // [tile][step][8][4]
-  int64_t tile_bytes;
-  float* scales;
-  int32_t* zero_points;
+int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+struct Range {
+  int64_t begin, end;
 };
+
+// The i-th of `parts` ranges of [0, count), as equal as can be.
+Range part_of(int64_t count, int64_t i, int64_t parts) { return {count * i / parts, count * (i + 1) / parts}; }
 
 class BlockInt8Run {
  public:
-  BlockInt8Run(const BlockInt8Product& product, const BlockInt8Tiles& tiles)
+  BlockInt8Run(const BlockInt8Product& product, BlockInt8Tile* tile)
       : product_(product),
         w_(*product.w),
-        tiles_(tiles),
+        multiply_tile_(tile),
         panels_(elements_of(&w_.panel_offsets) - 1),
-        tile_bytes_((w_.cols + 63) / 64 * 64 * kBlockInt8Tokens) {}
+        block_bytes_(w_.block_rows * kInt8Depth) {}
 
-  tersor_status run(tersor_context* context) const {
-    const int64_t fitting = kPassBytes / std::max<int64_t>(tile_bytes_, 1);
-    const int64_t pass = std::clamp<int64_t>(fitting, 1, kPassRows / kBlockInt8Tokens) * kBlockInt8Tokens;
-    const int64_t most = (std::min(pass, product_.m) + kBlockInt8Tokens - 1) / kBlockInt8Tokens;
-    void* memory;
-    tersor_status status = scratch(context, static_cast<size_t>(most * (tile_bytes_ + kBlockInt8Tokens * 8)), &memory);
-    if (status != TERSOR_OK) return status;
-    auto* codes = static_cast<uint8_t*>(memory);
-    auto* scales = reinterpret_cast<float*>(codes + most * tile_bytes_);
-    auto* zero_points = reinterpret_cast<int32_t*>(scales + most * kBlockInt8Tokens);
-    const LaidOut x = {codes, tile_bytes_, scales, zero_points};
+  tersor_status run(tersor_context* context) {
+    const int64_t columns = std::max<int64_t>(1, divide_up(w_.cols, kInt8Depth)) * kInt8Depth;
+    const int64_t pass = std::min(product_.m, std::clamp(kPassBytes / columns, kBlockInt8Rows, kPassRows));
+    tersor_status status = x_.allocate(context, product_.x, w_.cols, pass, columns, false);
     FirstPlace bad;
-    for (int64_t row = 0; row < product_.m && status == TERSOR_OK && !bad.found(); row += pass) {
+    for (int64_t row = 0; status == TERSOR_OK && row < product_.m; row += pass) {
       const int64_t rows = std::min(pass, product_.m - row);
-      status = lay_out(context, row, rows, x, bad);
-      if (status == TERSOR_OK && !bad.found()) status = multiply(context, row, rows, x);
+      status = x_.fill(context, row, rows, bad);
+      if (status != TERSOR_OK || bad.found()) break;
+      status = multiply(context, row, rows);
     }
     if (status != TERSOR_OK || !bad.found()) return status;
     const int64_t at = bad.place();
@@ -75,140 +71,110 @@ class BlockInt8Run {
   }
 
  private:
-  tersor_status lay_out(tersor_context* context, int64_t row, int64_t rows, const LaidOut& x, FirstPlace& bad) const {
-    const int64_t count = (rows + kBlockInt8Tokens - 1) / kBlockInt8Tokens;
-    return for_chunks(context, count, row_grain(kBlockInt8Tokens * w_.cols), [&](int64_t begin, int64_t end) {
-      for (int64_t tile = begin; tile < end; ++tile) {
-        lay_out_tile(row, tile * kBlockInt8Tokens, std::min(rows, (tile + 1) * kBlockInt8Tokens), x, bad);
+  // `rows` rows of x from `row` on. Some rows by some panels are a chunk, of each a power of two, so that two, four...
+  // threads have equal shares: up to four of some microseconds, more of some 20 us. A panel costs its products, or what
+  // 16 rows would cost, when that takes less long than to read it.
+  tersor_status multiply(tersor_context* context, int64_t row, int64_t rows) const {
+    constexpr int64_t kFewestProducts = int64_t{3} << 19, kProductsPerChunk = int64_t{1} << 23;
+    const auto power = [](int64_t count) {
+      return static_cast<int64_t>(std::bit_floor(static_cast<uint64_t>(std::max<int64_t>(count, 1))));
+    };
+    const int64_t bytes = elements_of(&w_.values), products = bytes * (rows + 16);
+    const int64_t chunks =
+        power(std::max(std::min<int64_t>(4, products / kFewestProducts), products / kProductsPerChunk));
+    const int64_t least = power(2 * bytes / kRangeBytes);
+    const int64_t by_rows = power(std::min(chunks / least, rows / kRowsPerChunk));
+    const int64_t by_panels = std::min(std::max(least, chunks / by_rows), panels_);
+    return for_chunks(context, by_panels * by_rows, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t chunk = begin; chunk < end; ++chunk) {
+        const Range some = part_of(rows, chunk % by_rows, by_rows);
+        multiply_rows(row, some, part_of(panels_, chunk / by_rows, by_panels));
       }
-    });
-  }
-
-  // Rows [begin, end) of the pass that starts at `row`.
-  void lay_out_tile(int64_t row, int64_t begin, int64_t end, const LaidOut& x, FirstPlace& bad) const {
-    constexpr int64_t kColumns = kLayOutSteps * kInt8Depth;
-    alignas(64) uint8_t part[kBlockInt8Tokens][kColumns] = {};
-    const Int8Coder coder(product_.x, w_.cols);
-    RowCodes codes[kBlockInt8Tokens];
-    for (int64_t i = begin; i < end; ++i) {
-      codes[i - begin] = coder.codes_of(row + i);
-      x.scales[i] = codes[i - begin].scale;
-      x.zero_points[i] = codes[i - begin].zero_point;
-    }
-    uint8_t* to = x.codes + begin / kBlockInt8Tokens * x.tile_bytes;
-    for (int64_t column = 0; column < w_.cols; column += kColumns, to += kLayOutSteps * kStepBytes) {
-      const int64_t columns = std::min(kColumns, w_.cols - column);
-      for (int64_t i = begin; i < end; ++i) {
-        uint8_t* line = part[i - begin];
-        coder.code(codes[i - begin], row + i, column, columns, line, bad);
-        std::memset(line + columns, 0, static_cast<size_t>(-columns & (kInt8Depth - 1)));  // the rest of a block
-      }
-      tiles_.lay_out(part[0], kColumns, (columns + kInt8Depth - 1) / kInt8Depth, to);
-    }
-  }
-
-  // Panels per chunk: a power of two of chunks of at least some 10 us, so that two, four... threads have equal shares.
-  // A panel costs its products, or what 16 rows would cost, when that takes less long than to read it.
-  int64_t grain(int64_t rows) const {
-    constexpr int64_t kProductsPerChunk = int64_t{1} << 22;
-    const int64_t chunks = elements_of(&w_.values) * (rows + 16) / kProductsPerChunk;
-    const auto rounded = static_cast<int64_t>(std::bit_floor(static_cast<uint64_t>(std::max<int64_t>(chunks, 1))));
-    return (panels_ + rounded - 1) / rounded;
-  }
-
-  tersor_status multiply(tersor_context* context, int64_t row, int64_t rows, const LaidOut& x) const {
-    return for_chunks(context, panels_, grain(rows), [&](int64_t begin, int64_t end) {
-      Work work;
-      for (int64_t panel = begin; panel < end; ++panel) multiply_panel(panel, row, rows, x, work);
     });
   }
 
   struct Work {
-    alignas(64) int32_t sums[kPassRows * kInt8Columns];
-    alignas(64) int32_t start[kInt8Columns];
-    alignas(64) float factors[kInt8Columns];
-    alignas(64) float results[kBlockInt8Tokens * kInt8Columns];
+    alignas(64) int32_t start[kInt8Columns] = {};
+    alignas(64) float factors[kInt8Columns] = {};
+    alignas(64) float results[kBlockInt8Rows * kInt8Columns];
+    BlockInt8Panel tile{};
   };
 
-  void multiply_panel(int64_t panel, int64_t row, int64_t rows, const LaidOut& x, Work& work) const {
-    prepare(panel, work);
+  // Rows of the pass that begins at `first_row`, by panels.
+  void multiply_rows(int64_t first_row, Range rows, Range panels) const {
+    // As even as can be: a last tile of few rows would leave multipliers waiting.
+    const int64_t count = rows.end - rows.begin, tiles = divide_up(count, kBlockInt8Rows);
+    const int64_t tile_rows = divide_up(count, tiles);
+    const int64_t group = tile_rows * std::max<int64_t>(1, kGroupBytes / (tile_rows * x_.stride()));
+    Work work;
+    work.tile.block_rows = w_.block_rows;
+    work.tile.x_stride = x_.stride();
+    for (int64_t i = rows.begin; i < rows.end; i += group) {
+      const Range some = {i, std::min(i + group, rows.end)};
+      for (int64_t panel = panels.begin; panel < panels.end; ++panel) {
+        multiply_panel(panel, first_row, some, tile_rows, work);
+      }
+    }
+  }
+
+  void multiply_panel(int64_t panel, int64_t first_row, Range rows, int64_t tile_rows, Work& work) const {
     const auto* offsets = data_of<const uint32_t>(&w_.panel_offsets) + panel;
-    const int64_t block_bytes = w_.block_rows * kInt8Depth;
-    // One tile reads the weight once: prefetch what it comes to. Of more, each fetches a part of the next blocks.
-    const int64_t count = (rows + kBlockInt8Tokens - 1) / kBlockInt8Tokens, lines = std::max<int64_t>(1, 8 / count);
-    for (int64_t b = offsets[0]; b == offsets[0] || b < offsets[1]; b += kStep) {
-      BlockInt8Panel tile{};
-      tile.steps = std::min<int64_t>(kStep, offsets[1] - b);
-      tile.columns = data_of<const uint32_t>(&w_.columns) + b;
-      tile.w = data_of<const int8_t>(&w_.values) + b * block_bytes;
-      tile.block_rows = w_.block_rows;
-      tile.ahead_lines = static_cast<int>(lines);
-      for (int64_t i = 0; i < rows; i += kBlockInt8Tokens) {
-        tile.x = x.codes + i / kBlockInt8Tokens * x.tile_bytes;
-        tile.rows = std::min(kBlockInt8Tokens, rows - i);
-        const int64_t share = std::min(i / kBlockInt8Tokens * (tile.steps / 4 * 64 * lines), tile.steps * block_bytes);
-        tile.ahead = tile.w + (count == 1 ? kAheadBytes : tile.steps * block_bytes + share);
-        start(b == offsets[0], i, x, work, tile);
-        if (b + tile.steps < offsets[1]) {
-          tile.sums = work.sums + i * kInt8Columns;
-          tiles_.multiply(tile);
-        } else {
-          finish(panel, row, i, x, work, tile);
-        }
+    const int64_t column = panel * w_.block_rows, columns = std::min<int64_t>(w_.block_rows, w_.rows - column);
+    prepare(column, columns, work);
+    BlockInt8Panel& tile = work.tile;
+    tile.steps = offsets[1] - offsets[0];
+    tile.columns = data_of<const uint32_t>(&w_.columns) + offsets[0];
+    tile.w = data_of<const int8_t>(&w_.values) + offsets[0] * block_bytes_;
+    // One tile reads the weight once: prefetch what it comes to. Of more, each fetches a part of the next panel.
+    const int64_t tiles = divide_up(rows.end - rows.begin, tile_rows);
+    const int64_t lines = std::max<int64_t>(1, block_bytes_ / 16 / tiles), part = tile.steps / 4 * 64 * lines;
+    tile.ahead_lines = static_cast<int>(lines);
+    tile.ahead = tile.w + (tiles == 1 ? kAheadBytes : tile.steps * block_bytes_);
+    const bool direct = product_.epilogue.is_identity() && columns == kInt8Columns;
+    tile.y = direct ? product_.y + (first_row + rows.begin) * w_.rows + column : work.results;
+    tile.y_stride = direct ? w_.rows : kInt8Columns;
+    for (int64_t i = rows.begin; i < rows.end; i += tile_rows) {
+      tile.x = x_.codes(0, i);
+      tile.rows = std::min(tile_rows, rows.end - i);
+      tile.zero_points = product_.x.dynamic ? x_.zero_points() + i : nullptr;
+      tile.x_scales = product_.x.dynamic ? x_.scales() + i : nullptr;
+      multiply_tile_(tile);
+      tile.ahead += part;
+      if (direct) {
+        tile.y += tile.rows * w_.rows;
+      } else {
+        const EpilogueTile place = {first_row + i, tile.rows, column, columns};
+        apply_epilogue(product_.epilogue, place, work.results, kInt8Columns, product_.y);
       }
     }
   }
 
   // Everything that is the same for all rows.
-  void prepare(int64_t panel, Work& work) const {
-    const int64_t column = panel * w_.block_rows, columns = std::min<int64_t>(w_.block_rows, w_.rows - column);
-    if (columns < kInt8Columns) {
-      std::fill_n(work.start, kInt8Columns, 0);
-      std::fill_n(work.factors, kInt8Columns, 0.0f);
-    }
+  void prepare(int64_t column, int64_t columns, Work& work) const {
     const float input_scale = product_.x.dynamic ? 1 : product_.x.scale;
-    if (product_.one_scale) {
-      std::fill_n(work.factors, columns, input_scale * product_.scales[0]);
-    } else {
-      for (int64_t j = 0; j < columns; ++j) work.factors[j] = input_scale * product_.scales[column + j];
+    for (int64_t j = 0; j < columns; ++j) {
+      work.factors[j] = input_scale * product_.scales[product_.one_scale ? 0 : column + j];
     }
     // Unsigned: sums that are not the weight's give wrong numbers, not undefined behaviour.
     const uint32_t times = product_.x.dynamic ? 1 : 0u - static_cast<uint32_t>(product_.x.zero_point);
     for (int64_t j = 0; j < columns; ++j) {
       work.start[j] = static_cast<int32_t>(times * static_cast<uint32_t>(product_.row_sums[column + j]));
     }
-  }
-
-  void start(bool first, int64_t i, const LaidOut& x, const Work& work, BlockInt8Panel& tile) const {
-    tile.start = first ? work.start : work.sums + i * kInt8Columns;
-    tile.start_stride = first ? 0 : kInt8Columns;
-    tile.zero_points = first && product_.x.dynamic ? x.zero_points + i : nullptr;
-  }
-
-  void finish(int64_t panel, int64_t row, int64_t i, const LaidOut& x, Work& work, BlockInt8Panel& tile) const {
-    const int64_t column = panel * w_.block_rows, columns = std::min<int64_t>(w_.block_rows, w_.rows - column);
-    tile.sums = nullptr;
-    tile.factors = work.factors;
-    tile.x_scales = product_.x.dynamic ? x.scales + i : nullptr;
-    const bool direct = product_.epilogue.is_identity() && columns == kInt8Columns;
-    tile.y = direct ? product_.y + (row + i) * w_.rows + column : work.results;
-    tile.y_stride = direct ? w_.rows : kInt8Columns;
-    tiles_.multiply(tile);
-    if (direct) return;
-    apply_epilogue(product_.epilogue, {row + i, tile.rows, column, columns}, work.results, kInt8Columns, product_.y);
+    work.tile.start = work.start;
+    work.tile.factors = work.factors;
   }
 
   const BlockInt8Product& product_;
   const tersor_blocks& w_;
-  const BlockInt8Tiles& tiles_;
-  const int64_t panels_, tile_bytes_;
+  BlockInt8Tile* const multiply_tile_;
+  const int64_t panels_, block_bytes_;
+  Int8Rows x_;
 };
 
 }  // namespace
 
-tersor_status block_gemm_int8_tiled(tersor_context* context, const BlockInt8Product& product,
-                                    const BlockInt8Tiles& tiles) {
-  return BlockInt8Run(product, tiles).run(context);
+tersor_status block_gemm_int8_tiled(tersor_context* context, const BlockInt8Product& product, BlockInt8Tile* tile) {
+  return BlockInt8Run(product, tile).run(context);
 }
 
 tersor_status block_gemm_int8_with(BlockInt8Kernel* kernel, tersor_context* context, const tersor_tensor* x,

@@ -9,7 +9,7 @@
 
 namespace tersor::cpu {
 
-inline constexpr int64_t kBlockInt8Tokens = 8;  // rows of x in a register tile
+inline constexpr int64_t kBlockInt8Rows = 12;  // of x in a tile
 
 struct BlockInt8Product {
   int64_t m;
@@ -31,23 +31,18 @@ BlockInt8Kernel block_gemm_int8_avx2;
 BlockInt8Kernel block_gemm_int8_avx2vnni;
 BlockInt8Kernel block_gemm_int8_avx512vnni;
 
-// Some rows of x by consecutive blocks of one panel: `steps` of them, w[step][block_rows][4]. x is laid out
-// [column / 4][8][4]; x_stride is not used. Columns past block_rows mean nothing.
+// Some rows of x by the blocks of one panel: `steps` of them, w[step][block_rows][4]. Columns past block_rows mean
+// nothing.
 struct BlockInt8Panel : Int8Panel {
   const uint32_t* columns;  // of each block, in blocks
   int64_t block_rows;       // 16 or 32
 };
 
-// What an ISA brings.
-struct BlockInt8Tiles {
-  void (*multiply)(const BlockInt8Panel&);
-  // to[step][i][4] = from[i * stride + 4 * step ...] of 8 rows for `steps` steps, rounded up to whole 16.
-  void (*lay_out)(const uint8_t* from, int64_t stride, int64_t steps, uint8_t* to);
-};
+// The inner loop of one ISA, for up to kBlockInt8Rows rows.
+using BlockInt8Tile = void(const BlockInt8Panel&);
 
-// The whole product with the loops of one ISA.
-tersor_status block_gemm_int8_tiled(tersor_context* context, const BlockInt8Product& product,
-                                    const BlockInt8Tiles& tiles);
+// The whole product with the loop of one ISA.
+tersor_status block_gemm_int8_tiled(tersor_context* context, const BlockInt8Product& product, BlockInt8Tile* tile);
 
 // The operation with a kernel of the caller's choice.
 tersor_status block_gemm_int8_with(BlockInt8Kernel* kernel, tersor_context* context, const tersor_tensor* x,

@@ -19,7 +19,7 @@ struct Dot {
 }  // namespace
 
 tersor_status block_gemm_int8_avx2vnni(tersor_context* context, const BlockInt8Product& product) {
-  return block_gemm_int8_tiled(context, product, {BlockInt8Ymm<Dot>::multiply, BlockInt8Ymm<Dot>::lay_out});
+  return block_gemm_int8_tiled(context, product, BlockInt8Ymm<Dot>::multiply);
 }
 
 }  // namespace tersor::cpu

@@ -1,4 +1,4 @@
-// Blocks of i8 against a tile of x with 256-bit vectors, written once for AVX2 and AVX-VNNI. Anonymous, so that each
+// Blocks of i8 against rows of x with 256-bit vectors, written once for AVX2 and AVX-VNNI. Anonymous, so that each
 // file that includes it has its own code for its own ISA.
 //
 // Dot brings: kRows, Input and Weight, input(four codes in every lane), weight(four values in each of eight lanes),
@@ -11,18 +11,16 @@
 
 #include "cpu/int8/int8_panel.h"
 #include "cpu/sparse/block_gemm_int8.h"
-#include "cpu/vector/transpose_avx2.h"
 
 namespace tersor::cpu {
 namespace {
 
 template <typename Dot>
 struct BlockInt8Ymm {
-  static constexpr int64_t kStepBytes = kBlockInt8Tokens * kInt8Depth;
   static constexpr int kWidth = 8;
 
   static void multiply(const BlockInt8Panel& p) {
-    alignas(32) int32_t sums[kBlockInt8Tokens * kInt8Columns];
+    alignas(32) int32_t sums[kBlockInt8Rows * kInt8Columns];
     start_panel(p, sums);
     for (int64_t i = 0; i < p.rows; i += Dot::kRows) {
       if (p.block_rows == 32) {
@@ -32,17 +30,6 @@ struct BlockInt8Ymm {
       }
     }
     finish_panel(p, sums);
-  }
-
-  static void lay_out(const uint8_t* from, int64_t stride, int64_t steps, uint8_t* to) {
-    for (int64_t step = 0; step < steps; step += 8, from += 32, to += 8 * kStepBytes) {
-      __m256 row[8];
-#pragma GCC unroll 8
-      for (int i = 0; i < 8; ++i) row[i] = _mm256_loadu_ps(reinterpret_cast<const float*>(from + i * stride));
-      transpose_registers(row);
-#pragma GCC unroll 8
-      for (int i = 0; i < 8; ++i) _mm256_storeu_ps(reinterpret_cast<float*>(to + i * kStepBytes), row[i]);
-    }
   }
 
  private:
@@ -62,12 +49,12 @@ struct BlockInt8Ymm {
     }
     const int8_t* w = p.w;
     for (int64_t step = 0; step < p.steps; ++step, w += kVectors * 32) {
-      const uint8_t* x = p.x + int64_t{p.columns[step]} * kStepBytes + first * kInt8Depth;
+      const uint8_t* x = p.x + int64_t{p.columns[step]} * kInt8Depth + first * p.x_stride;
       typename Dot::Input four[kRows];
 #pragma GCC unroll 4
       for (int i = 0; i < kRows; ++i) {
         int32_t codes;
-        std::memcpy(&codes, x + i * kInt8Depth, sizeof codes);
+        std::memcpy(&codes, x + i * p.x_stride, sizeof codes);
         four[i] = Dot::input(_mm256_set1_epi32(codes));
       }
 #pragma GCC unroll 4

@@ -257,7 +257,7 @@ function csr() {
   ];
 }
 
-/** 2:4 weights against the dense product of the same type. @returns {Row[]} */
+/** N:M weights against the dense product of the same type, those of 4 bits against int8. @returns {Row[]} */
 function nm() {
   /** @type {(m: number, n: number) => readonly [number, number] | null} */
   const target = (m, n) => {
@@ -265,19 +265,23 @@ function nm() {
     if (m === 16) return n === 1024 ? [1.25, 1.2] : [1.6, 1.5];
     return n === 1024 ? [1.35, 1.3] : [1.5, 1.4];
   };
-  /** @type {(type: 'f32' | 'int8') => Row[]} */
-  const family = (type) =>
-    [SQUARE_4096, SQUARE_1024].flatMap(({ n, k }) =>
+  /** @type {(pattern: string, type: 'f32' | 'int8' | '4-bit') => Row[]} */
+  const family = (pattern, type) => {
+    const [keep, group] = pattern.split(':');
+    const name = type === 'f32' ? 'nm_f32' : 'nm_int8';
+    const bits = type === 'f32' ? '' : `,bits=${type === 'int8' ? 8 : 4}`;
+    return [SQUARE_4096, SQUARE_1024].flatMap(({ n, k }) =>
       BATCHES.map((m) => ({
-        kernel: `2:4 ${type}`,
+        kernel: `${pattern} ${type}`,
         shape: shapeOf(m, n, k),
-        job: `nm_${type}:m=${m},n=${n},k=${k},keep=2,group=4`,
-        quick: n === 1024 && m <= 128,
+        job: `${name}:m=${m},n=${n},k=${k},keep=${keep},group=${group}${bits}`,
+        quick: pattern === '2:4' && n === 1024 && m <= 128,
         measure: 'ratio',
         target: type === 'f32' ? target(m, n) : null,
       })),
     );
-  return [...family('f32'), ...family('int8')];
+  };
+  return [...family('2:4', 'f32'), ...family('2:4', 'int8'), ...family('2:4', '4-bit'), ...family('4:8', '4-bit')];
 }
 
 /** Weights of blocks of 32 rows against the dense product of the same type. @returns {Row[]} */

@@ -173,6 +173,10 @@ export type BagArguments = [ids: T, offsets: T, weights: Optional, includeLastOf
 type Int8Weight = [packed: T, rows: number, cols: number, scales: T];
 /** `tersor_nm`, in argument order. */
 type NmWeight = [packed: T, rows: number, cols: number, keep: number, group: number];
+/** Of integers: the bits that one takes. */
+type IntegerNmWeight = [...NmWeight, bits: IntegerBits];
+/** Of integers that lie in memory as kernels read them: i8, or -8..7 in half as much. */
+export type IntegerBits = 4 | 8;
 /** `tersor_blocks`, in argument order. */
 type Blocks = [
   panelOffsets: T,
@@ -217,16 +221,16 @@ export interface NativeOperations {
   csrSddmm(dy: T, x: T, ...rest: [...pattern: PackedCsr, values: T]): void;
   packNm(w: T, keep: number, group: number, packed: T): void;
   unpackNm(...args: [...NmWeight, ids: Optional, y: T]): void;
-  packNmInt8(w: T, keep: number, group: number, packed: T): void;
-  unpackNmInt8(...args: [...NmWeight, ids: Optional, y: T]): void;
+  packNmInt8(w: T, keep: number, group: number, bits: IntegerBits, packed: T): void;
+  unpackNmInt8(...args: [...IntegerNmWeight, ids: Optional, y: T]): void;
   nmGemmInt8(
     x: T,
     inputScale: number,
     inputZeroPoint: number,
-    ...rest: [...NmWeight, scales: T, ...Epilogue, y: T]
+    ...rest: [...IntegerNmWeight, scales: T, ...Epilogue, y: T]
   ): void;
   /** `nm_gemm_int8` without `input`. */
-  nmGemmInt8Dynamic(x: T, ...rest: [...NmWeight, scales: T, ...Epilogue, y: T]): void;
+  nmGemmInt8Dynamic(x: T, ...rest: [...IntegerNmWeight, scales: T, ...Epilogue, y: T]): void;
   nmGemm(x: T, ...rest: [...NmWeight, ...Epilogue, y: T]): void;
   blockGemm(x: T, ...rest: [...Blocks, ...Epilogue, y: T]): void;
   blockGemmInt8(
@@ -400,7 +404,7 @@ export interface NativeAddon extends NativeOperations {
   /** Bytes of what `packNm` writes on `device`. */
   nmBytes(rows: number, cols: number, keep: number, group: number, device: string): number;
   /** Bytes of what `packNmInt8` writes on `device`. */
-  nmInt8Bytes(rows: number, cols: number, keep: number, group: number, device: string): number;
+  nmInt8Bytes(rows: number, cols: number, keep: number, group: number, bits: IntegerBits, device: string): number;
   /** Bytes of what `packSearch` writes on `device`. */
   searchBytes(rows: number, columns: number, format: SearchFormat, device: string): number;
   /** Bytes of what `packProductSearch` writes on `device`. */

@@ -43,7 +43,12 @@ struct Product {
         w(TERSOR_F32, {n, k}),
         packed(TERSOR_U8, {tersor_cpu_backend()->nm_bytes(n, k, keep, group)}),
         y(TERSOR_F32, {m, n}),
-        nm{.packed = *static_cast<const tersor_tensor*>(packed), .rows = n, .cols = k, .keep = keep, .group = group} {
+        nm{.packed = *static_cast<const tersor_tensor*>(packed),
+           .rows = n,
+           .cols = k,
+           .keep = keep,
+           .group = group,
+           .bits = 32} {
     x.fill<float>(1, -1000, 1000, 1000);
     w.fill<float>(2, 1, 1000, 1000);
     thin_out<float>(w, keep, group);
@@ -52,7 +57,7 @@ struct Product {
 };
 
 struct IntegerProduct : Int8Layer {
-  int32_t keep, group;
+  int32_t keep, group, bits;
   Operand w, packed;
   tersor_nm nm;
   tersor_int8_codes input{1, 0};
@@ -61,12 +66,14 @@ struct IntegerProduct : Int8Layer {
       : Int8Layer(shape),
         keep(static_cast<int32_t>(shape["keep"])),
         group(static_cast<int32_t>(shape["group"])),
+        bits(static_cast<int32_t>(shape["bits"])),
         w(TERSOR_I8, {n, k}),
-        packed(TERSOR_U8, {tersor_cpu_backend()->nm_int8_bytes(n, k, keep, group)}),
-        nm{.packed = *packed, .rows = n, .cols = k, .keep = keep, .group = group} {
-    w.fill<int8_t>(2, -127, 127);
+        packed(TERSOR_U8, {tersor_cpu_backend()->nm_int8_bytes(n, k, keep, group, bits)}),
+        nm{.packed = *packed, .rows = n, .cols = k, .keep = keep, .group = group, .bits = bits} {
+    const int64_t high = bits == 8 ? 127 : 7;
+    w.fill<int8_t>(2, -high, high);
     thin_out<int8_t>(w, keep, group);
-    call(tersor_cpu_backend()->pack_nm_int8, w, keep, group, packed);
+    call(tersor_cpu_backend()->pack_nm_int8, w, keep, group, bits, packed);
   }
 };
 

@@ -15,6 +15,7 @@ import { TrainableMatrix } from './trainable';
 import {
   assertSupported,
   describeValues,
+  integerBits,
   readIntegers,
   roundValues,
   storeValues,
@@ -31,7 +32,7 @@ export class SemiStructured implements Weight {
   readonly kind = 'semi-structured';
   readonly shape: readonly [number, number];
   readonly pattern: SparsityPattern;
-  /** Of f32, or of i8 beside the scales of `quantization`. */
+  /** Of f32, or of integers beside the scales of `quantization`. */
   private readonly packed: Tensor;
   private readonly quantization: ValueQuantization | null;
   /** Made by the first product. */
@@ -41,8 +42,7 @@ export class SemiStructured implements Weight {
   private constructor(w: Tensor, pattern: SparsityPattern, quantization: ValueQuantization | null) {
     this.shape = w.shape as readonly [number, number];
     this.pattern = pattern;
-    this.packed = quantization === null ? packFloats(w, this.kept) : packIntegers(w, this.kept);
-    keep(this.packed);
+    this.packed = keep(quantization === null ? packFloats(w, this.kept) : packIntegers(w, this.kept, quantization));
     this.quantization = quantization;
     if (quantization !== null) keep(quantization.scales);
   }
@@ -181,8 +181,9 @@ export class SemiStructured implements Weight {
   private stored(ids: Tensor | null = null, count = this.shape[0]): Tensor {
     const y = empty([count, this.shape[1]], this.quantization === null ? 'f32' : 'i8');
     const operand = this.operand(this.packed);
-    if (this.quantization === null) native.unpackNm(...operand, ids?.handle ?? null, y.handle);
-    else native.unpackNmInt8(...operand, ids?.handle ?? null, y.handle);
+    const rows = ids?.handle ?? null;
+    if (this.quantization === null) native.unpackNm(...operand, rows, y.handle);
+    else native.unpackNmInt8(...operand, integerBits(this.quantization.scheme), rows, y.handle);
     return y;
   }
 
@@ -217,12 +218,13 @@ export class SemiStructured implements Weight {
     };
   }
 
-  private integerProduct({ scales }: ValueQuantization, input: InputQuantization): Product {
+  private integerProduct({ scheme, scales }: ValueQuantization, input: InputQuantization): Product {
     const factors = vectorOf(scales);
+    const weight = [...this.operand(this.packed), integerBits(scheme), factors.handle] as const;
     return {
       multiply: (x, options) => {
         const y = empty([x.shape[0] ?? 0, this.shape[0]]);
-        const operands = [...this.operand(this.packed), factors.handle, ...epilogueArguments(options)] as const;
+        const operands = [...weight, ...epilogueArguments(options)] as const;
         if (input === 'dynamic') native.nmGemmInt8Dynamic(x.handle, ...operands, y.handle);
         else native.nmGemmInt8(x.handle, ...inputCodes(input, x), ...operands, y.handle);
         return y;
@@ -239,9 +241,10 @@ function packFloats(w: Tensor, { keep: places, group }: KeptPerGroup): Tensor {
   return packed;
 }
 
-function packIntegers(w: Tensor, { keep: places, group }: KeptPerGroup): Tensor {
+function packIntegers(w: Tensor, { keep: places, group }: KeptPerGroup, { scheme }: ValueQuantization): Tensor {
   const [rows, columns] = w.shape as readonly [number, number];
-  const packed = empty([native.nmInt8Bytes(rows, columns, places, group, w.device)], 'u8', w.device);
-  native.packNmInt8(w.handle, places, group, packed.handle);
+  const bits = integerBits(scheme);
+  const packed = empty([native.nmInt8Bytes(rows, columns, places, group, bits, w.device)], 'u8', w.device);
+  native.packNmInt8(w.handle, places, group, bits, packed.handle);
   return packed;
 }

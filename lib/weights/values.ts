@@ -1,5 +1,5 @@
 import type { TensorEntry } from '../formats/safetensors';
-import { native } from '../native';
+import { type IntegerBits, native } from '../native';
 import { type Affine, affineArguments, empty, type Tensor } from '../tensor';
 import { packBits, unpackBits } from './bit-stream';
 import { type BlobReader, bytesBlob, readArray, toBlob } from './blob';
@@ -54,6 +54,11 @@ export function roundValues(
   native.quantize(w.handle, ...affineArguments(parameters), codes.handle);
   const scales = affine === undefined ? parameters.scales : parameters.scales.clone();
   return { integers: integersOf(codes, scheme), scales };
+}
+
+/** The bits that the kernels read a scheme's integers in. */
+export function integerBits({ bits }: QuantizationScheme): IntegerBits {
+  return bits === 8 ? 8 : 4;
 }
 
 /** The real numbers that a matrix of integers stands for. */

@@ -62,7 +62,7 @@ typedef enum tersor_reduce_op { TERSOR_SUM = 0, TERSOR_MIN = 1, TERSOR_MAX = 2 }
 typedef struct tersor_csr {
   tersor_tensor row_offsets;  // u32 [N + 1], first 0, non-decreasing, last = nonzeros
   tersor_tensor columns;      // u32 [nonzeros], ascending inside a row (each once), < K
-  tersor_tensor values;       // f32 or i8 [nonzeros]
+  tersor_tensor values;       // [nonzeros]: f32, i8 or u4 (i8 of -8..7, + 8)
   int64_t rows, cols;
 } tersor_csr;
 
@@ -73,19 +73,21 @@ typedef struct tersor_packed_csr {
 } tersor_packed_csr;
 
 // N:M sparsity: of every M = `group` consecutive columns of a row (the last may be short) at most N = `keep` differ
-// from zero. A weight [rows, cols] as pack_nm lays it out for this backend.
+// from zero. A weight [rows, cols] as pack_nm or pack_nm_int8 lays it out for this backend.
 typedef struct tersor_nm {
-  tersor_tensor packed;  // u8 [nm_bytes(rows, cols, keep, group)]
+  tersor_tensor packed;  // u8 [nm_bytes(rows, cols, keep, group)] or [nm_int8_bytes(rows, cols, keep, group, bits)]
   int64_t rows, cols;
   int32_t keep, group;  // 1 <= keep <= group <= 16
+  int32_t bits;         // that a value takes: 32 (f32), 8 or 4 (integers)
 } tersor_nm;
 
 // Weight [rows, cols] of blocks: block_rows rows (a panel) by block_cols columns, what lies past the weight's edges
-// zero. Blocks of i8 have four columns.
+// zero. Blocks of integers have four columns.
 typedef struct tersor_blocks {
   tersor_tensor panel_offsets;  // u32 [panels + 1], first 0, non-decreasing, last = blocks
   tersor_tensor columns;        // u32 [blocks]: first column / block_cols, ascending inside a panel
-  // [blocks * block_cols * block_rows]: f32, of a block column after column, or i8, row after row.
+  // [blocks * block_cols * block_rows]: f32, of a block column after column, or i8, row after row. Or u8, half as many:
+  // i8 of -8..7, + 8, where byte i of a block holds number i and, in its high bits, the one half a block after it.
   tersor_tensor values;
   int64_t rows, cols;
   int32_t block_rows;  // 16 or 32
@@ -382,15 +384,15 @@ typedef struct tersor_backend {
                                   const tersor_quantized* w, const tersor_epilogue*, const tersor_tensor* y);
 
   // --- sparse products ---
-  // Rows of at most 2^31 / (255 * 128) nonzeros when values are i8. bytes i64 [1]: of what pack_csr writes. u32 values,
-  // the numbers 1 ... nonzeros in any order, make a pattern: each is where the value of its nonzero stands, counted
-  // from 1.
+  // Rows of at most 2^31 / (255 * 128) nonzeros when values are integers. bytes i64 [1]: of what pack_csr writes. u32
+  // values, the numbers 1 ... nonzeros in any order, make a pattern: each is where the value of its nonzero stands,
+  // counted from 1.
   tersor_status (*csr_packed_bytes)(tersor_context*, const tersor_csr* w, const tersor_tensor* bytes);
   tersor_status (*pack_csr)(tersor_context*, const tersor_csr* w, const tersor_tensor* packed);
   // y[M,N] = epilogue(x[M,K] * w^T), f32. NaN and infinity in x reach the rows of w that have a nonzero for them.
   tersor_status (*csr_gemm)(tersor_context*, const tersor_tensor* x, const tersor_packed_csr* w, const tersor_epilogue*,
                             const tersor_tensor* y);
-  // y[M,N] f32 from x u8 [M,K] and w of i8 values: the same bits as gemm_int8 gives with the dense weight.
+  // y[M,N] f32 from x u8 [M,K] and w of integers: the same bits as gemm_int8 gives with the dense weight.
   tersor_status (*csr_gemm_int8)(tersor_context*, const tersor_tensor* x, const tersor_packed_csr* w,
                                  const tersor_int8_epilogue*, const tersor_tensor* y);
   // packed, of as many bytes as the pattern: what pack_csr makes of the weight f32 with `values` [nonzeros] in these
@@ -416,9 +418,9 @@ typedef struct tersor_backend {
                            const tersor_tensor* y);
 
   // The same for weights i8 [rows, cols], to the bit what gemm_int8 gives with the dense weight; y is f32, of
-  // unpack_nm_int8 i8.
-  int64_t (*nm_int8_bytes)(int64_t rows, int64_t cols, int32_t keep, int32_t group);
-  tersor_status (*pack_nm_int8)(tersor_context*, const tersor_tensor* w, int32_t keep, int32_t group,
+  // unpack_nm_int8 i8. bits: 8, or 4 for a weight of -8..7.
+  int64_t (*nm_int8_bytes)(int64_t rows, int64_t cols, int32_t keep, int32_t group, int32_t bits);
+  tersor_status (*pack_nm_int8)(tersor_context*, const tersor_tensor* w, int32_t keep, int32_t group, int32_t bits,
                                 const tersor_tensor* packed);
   tersor_status (*unpack_nm_int8)(tersor_context*, const tersor_nm* w, const tersor_tensor* ids,
                                   const tersor_tensor* y);
@@ -429,7 +431,7 @@ typedef struct tersor_backend {
   // y[M,N] = epilogue(x[M,K] * w^T), f32. NaN and infinity in x reach the rows of w that have a block for their column.
   tersor_status (*block_gemm)(tersor_context*, const tersor_tensor* x, const tersor_blocks* w, const tersor_epilogue*,
                               const tersor_tensor* y);
-  // Of blocks of i8, to the bit what gemm_int8 gives with the dense weight; y is f32. row_sums: i32 [N], the sums of
+  // Of integers, to the bit what gemm_int8 gives with the dense weight; y is f32. row_sums: i32 [N], the sums of
   // the weight's rows.
   tersor_status (*block_gemm_int8)(tersor_context*, const tersor_tensor* x, const tersor_blocks* w,
                                    const tersor_int8_codes* input, const tersor_tensor* scales,

@@ -139,12 +139,13 @@ napi_value nm_bytes(Arguments& in) {
   return Napi::Number::New(in.env(), static_cast<double>(bytes));
 }
 
-// The same of a weight of i8.
+// The same of a weight of integers, after its group the bits that they take.
 napi_value nm_int8_bytes(Arguments& in) {
   const int64_t rows = in.integer("rows", 0, INT32_MAX), cols = in.integer("cols", 0, INT32_MAX);
   const auto keep = static_cast<int32_t>(in.integer("keep", 1, 16));
   const auto group = static_cast<int32_t>(in.integer("group", keep, 16));
-  const int64_t bytes = backend_of(in.text("device"))->nm_int8_bytes(rows, cols, keep, group);
+  const int32_t bits = in.choice("bits", 4, 8);
+  const int64_t bytes = backend_of(in.text("device"))->nm_int8_bytes(rows, cols, keep, group, bits);
   return Napi::Number::New(in.env(), static_cast<double>(bytes));
 }
 
@@ -232,7 +233,7 @@ constexpr Function kFunctions[] = {
     {"quantizedBytes", 6, quantized_bytes},
     {"int8Bytes", 3, int8_bytes},
     {"nmBytes", 5, nm_bytes},
-    {"nmInt8Bytes", 5, nm_int8_bytes},
+    {"nmInt8Bytes", 6, nm_int8_bytes},
     {"searchBytes", 4, search_bytes},
     {"productSearchBytes", 4, product_search_bytes},
     {"threads", 0, threads},

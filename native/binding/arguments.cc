@@ -294,6 +294,13 @@ int64_t Arguments::integer(const char* name, int64_t low, int64_t high) {
            "], got " + number_text(number));
 }
 
+int32_t Arguments::choice(const char* name, int32_t small, int32_t large) {
+  const auto number = static_cast<int32_t>(integer(name, small, large));
+  if (number == small || number == large) return number;
+  fail(TERSOR_OUT_OF_RANGE, std::string("expected ") + name + " " + std::to_string(small) + " or " +
+                                std::to_string(large) + ", got " + std::to_string(number));
+}
+
 uint64_t Arguments::unsigned64(const char* name) {
   const napi_value given = value();
   uint64_t result = 0;

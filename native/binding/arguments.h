@@ -119,6 +119,7 @@ class Arguments {
   napi_value value() { return values_[next_++]; }
   bool boolean(const char* name);
   int64_t integer(const char* name, int64_t low, int64_t high);
+  int32_t choice(const char* name, int32_t small, int32_t large);  // one of the two
   uint64_t unsigned64(const char* name);
   double any_number(const char* name);   // NaN and infinities too
   float finite(const char* name);        // fits f32

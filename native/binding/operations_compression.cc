@@ -394,12 +394,12 @@ auto pack_nm_int8(Arguments& in) {
   const Operand w = in.input("w", kI8, 2);
   const auto keep = static_cast<int32_t>(in.integer("keep", 1, 16));
   const auto group = static_cast<int32_t>(in.integer("group", keep, 16));
+  const int32_t bits = in.choice("bits", 4, 8);
   const Operand packed = in.output("packed", kU8);
-  in.expect_shape(packed, {in.backend().nm_int8_bytes(w.dim(0), w.dim(1), keep, group)});
-  return
-      [keep, group, w = w.tensor(), packed = packed.tensor()](const tersor_backend& backend, tersor_context* context) {
-        return backend.pack_nm_int8(context, &w, keep, group, &packed);
-      };
+  in.expect_shape(packed, {in.backend().nm_int8_bytes(w.dim(0), w.dim(1), keep, group, bits)});
+  return [=, w = w.tensor(), packed = packed.tensor()](const tersor_backend& backend, tersor_context* context) {
+    return backend.pack_nm_int8(context, &w, keep, group, bits, &packed);
+  };
 }
 
 constexpr Operation kOperations[] = {
@@ -424,7 +424,7 @@ constexpr Operation kOperations[] = {
     operation<nm_mask>("nmMask", 4),
     operation<block_mask>("blockMask", 5),
     operation<pack_nm>("packNm", 4),
-    operation<pack_nm_int8>("packNmInt8", 4),
+    operation<pack_nm_int8>("packNmInt8", 5),
 };
 
 }  // namespace

@@ -283,20 +283,23 @@ auto csr_sddmm(Arguments& in) {
   };
 }
 
-// tersor_nm, in argument order, with as many bytes as `bytes_of` says.
-tersor_nm read_nm_of(Arguments& in, int64_t (*tersor_backend::*bytes_of)(int64_t, int64_t, int32_t, int32_t)) {
+// tersor_nm, in argument order; integers say how many bits they take.
+tersor_nm read_nm_of(Arguments& in, bool integers) {
   const Operand packed = in.input("packed", kU8, 1);
   const int64_t rows = in.integer("rows", 0, INT32_MAX);
   const int64_t cols = in.integer("cols", 0, INT32_MAX);
   const auto keep = static_cast<int32_t>(in.integer("keep", 1, 16));
   const auto group = static_cast<int32_t>(in.integer("group", keep, 16));
-  in.expect_shape(packed, {(in.backend().*bytes_of)(rows, cols, keep, group)});
-  return {packed.tensor(), rows, cols, keep, group};
+  const int32_t bits = integers ? in.choice("bits", 4, 8) : 32;
+  const tersor_backend& backend = in.backend();
+  in.expect_shape(packed, {integers ? backend.nm_int8_bytes(rows, cols, keep, group, bits)
+                                    : backend.nm_bytes(rows, cols, keep, group)});
+  return {packed.tensor(), rows, cols, keep, group, bits};
 }
 
-tersor_nm read_nm(Arguments& in) { return read_nm_of(in, &tersor_backend::nm_bytes); }
+tersor_nm read_nm(Arguments& in) { return read_nm_of(in, false); }
 
-tersor_nm read_nm_int8(Arguments& in) { return read_nm_of(in, &tersor_backend::nm_int8_bytes); }
+tersor_nm read_nm_int8(Arguments& in) { return read_nm_of(in, true); }
 
 auto nm_gemm(Arguments& in) { return packed_product(in, read_nm, &tersor_backend::nm_gemm); }
 
@@ -336,13 +339,6 @@ auto unpack_nm(Arguments& in) {
   };
 }
 
-int32_t read_choice(Arguments& in, const char* name, int32_t small, int32_t large) {
-  const auto value = static_cast<int32_t>(in.integer(name, small, large));
-  if (value == small || value == large) return value;
-  in.fail(TERSOR_OUT_OF_RANGE, std::string("expected ") + name + " " + std::to_string(small) + " or " +
-                                   std::to_string(large) + ", got " + std::to_string(value));
-}
-
 // tersor_blocks, in argument order.
 tersor_blocks read_blocks_of(Arguments& in, DTypes values_dtype) {
   const Operand panel_offsets = in.input("panelOffsets", kU32, 1);
@@ -350,9 +346,9 @@ tersor_blocks read_blocks_of(Arguments& in, DTypes values_dtype) {
   const Operand values = in.input("values", values_dtype, 1);
   const int64_t rows = in.integer("rows", 0, INT32_MAX);
   const int64_t cols = in.integer("cols", 0, INT32_MAX);
-  const int32_t block_rows = read_choice(in, "blockRows", 16, 32);
+  const int32_t block_rows = in.choice("blockRows", 16, 32);
   const int32_t narrowest = values_dtype == kI8 ? 4 : 1;
-  const int32_t block_cols = read_choice(in, "blockCols", narrowest, 4);
+  const int32_t block_cols = in.choice("blockCols", narrowest, 4);
   in.expect_shape(panel_offsets, {(rows + block_rows - 1) / block_rows + 1});
   in.expect_shape(values, {columns.dim(0) * block_rows * block_cols}, {columns});
   return {panel_offsets.tensor(), columns.tensor(), values.tensor(), rows, cols, block_rows, block_cols};
@@ -484,9 +480,9 @@ constexpr Operation kOperations[] = {
     operation<int8_product<BlockInt8Weight, false>>("blockGemmInt8", 16),
     operation<int8_product<BlockInt8Weight, true>>("blockGemmInt8Dynamic", 14),
     operation<unpack_nm>("unpackNm", 7),
-    operation<unpack_nm_int8>("unpackNmInt8", 7),
-    operation<int8_product<NmInt8Weight, false>>("nmGemmInt8", 13),
-    operation<int8_product<NmInt8Weight, true>>("nmGemmInt8Dynamic", 11),
+    operation<unpack_nm_int8>("unpackNmInt8", 8),
+    operation<int8_product<NmInt8Weight, false>>("nmGemmInt8", 14),
+    operation<int8_product<NmInt8Weight, true>>("nmGemmInt8Dynamic", 12),
     operation<svd>("svd", 4),
     operation<svd_batched>("svdBatched", 4),
     operation<svd_randomized>("svdRandomized", 7),

@@ -50,8 +50,8 @@ tersor_status pack_nm(tersor_context*, const tersor_tensor* w, int32_t keep, int
 tersor_status unpack_nm(tersor_context*, const tersor_nm* w, const tersor_tensor* ids, const tersor_tensor* y);
 tersor_status nm_gemm(tersor_context*, const tersor_tensor* x, const tersor_nm* w, const tersor_epilogue*,
                       const tersor_tensor* y);
-int64_t nm_int8_bytes(int64_t rows, int64_t cols, int32_t keep, int32_t group);
-tersor_status pack_nm_int8(tersor_context*, const tersor_tensor* w, int32_t keep, int32_t group,
+int64_t nm_int8_bytes(int64_t rows, int64_t cols, int32_t keep, int32_t group, int32_t bits);
+tersor_status pack_nm_int8(tersor_context*, const tersor_tensor* w, int32_t keep, int32_t group, int32_t bits,
                            const tersor_tensor* packed);
 tersor_status unpack_nm_int8(tersor_context*, const tersor_nm* w, const tersor_tensor* ids, const tersor_tensor* y);
 tersor_status nm_gemm_int8(tersor_context*, const tersor_tensor* x, const tersor_nm* w, const tersor_int8_codes* input,

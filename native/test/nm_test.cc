@@ -40,7 +40,7 @@ struct Packed {
 
   Packed(const std::vector<float>& w, const Pattern& p, int64_t n, int64_t k)
       : bytes({cpu::nm_bytes(n, k, p.keep, p.group)}),
-        nm{*static_cast<const tersor_tensor*>(bytes), n, k, p.keep, p.group} {
+        nm{*static_cast<const tersor_tensor*>(bytes), n, k, p.keep, p.group, 32} {
     Context context;
     REQUIRE(cpu::pack_nm(&context, F32({n, k}, w), p.keep, p.group, bytes) == TERSOR_OK);
   }
@@ -202,7 +202,7 @@ TEST_CASE("nm_gemm: a packed weight of any bytes stays inside its memory") {
         const int64_t n = 33, k = 47;
         const int64_t bytes = cpu::nm_bytes(n, k, p.keep, p.group);
         const Typed<uint8_t> packed({bytes}, random.integers<uint8_t>(bytes, 0, 255));
-        const tersor_nm w{*static_cast<const tersor_tensor*>(packed), n, k, p.keep, p.group};
+        const tersor_nm w{*static_cast<const tersor_tensor*>(packed), n, k, p.keep, p.group, 32};
         const F32 x({m, k}, random.uniforms<float>(m * k, -1, 1)), y({m, n}), dense({n, k});
         Context context;
         CHECK(cpu::nm_gemm_with(kernel, &context, x, &w, nullptr, y) == TERSOR_OK);

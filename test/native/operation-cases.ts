@@ -125,7 +125,7 @@ const int8Blocks = () => [
   Activation.relu,
 ];
 /** 2:4, five columns: a tile of sums and of one eight of steps, whose halves have masks and two values a row and step. */
-const int8Pattern = () => [u8([128 + 2 * (64 + 256)], 1, 2, 3), 2, 5, 2, 4];
+const int8Pattern = () => [u8([128 + 2 * (64 + 256)], 1, 2, 3), 2, 5, 2, 4, 8];
 /** Scales, bias and activation. */
 const scaled = () => [f32([2], 0.25, 0.5), f32([2], 0.5), Activation.relu];
 const affine = () => [f32([2, 1], 0.5, 0.25), i32([2, 1], 1, -1), null, -8, 7, 3];
@@ -306,19 +306,19 @@ export const CASES: OperationCase[] = [
   {
     operation: 'nmGemmInt8',
     args: () => [u8([3, 5], 1, 2, 3, 4), 0.5, 3, ...int8Pattern(), ...scaled(), f32([3, 2], 0.5), zeros([3, 2])],
-    outputs: [12],
+    outputs: [13],
   },
   {
     operation: 'nmGemmInt8Dynamic',
     args: () => [f32([3, 5], 1, 2, 3, 4), ...int8Pattern(), ...scaled(), f32([3, 2], 0.5), zeros([3, 2])],
-    outputs: [10],
+    outputs: [11],
   },
   {
     operation: 'unpackNmInt8',
     args: () => [...int8Pattern(), i32([3], 1, 0, 1), zeros([3, 5], 'i8')],
-    outputs: [6],
+    outputs: [7],
   },
-  { operation: 'packNmInt8', args: () => [i8([2, 32], 1, 0, 0, 2), 2, 4, u8([128 + 2 * 320])], outputs: [3] },
+  { operation: 'packNmInt8', args: () => [i8([2, 32], 1, 0, 0, 2), 2, 4, 8, u8([128 + 2 * 320])], outputs: [4] },
   { operation: 'nmMask', args: () => [f32([2, 5], 1, -3, 2), 2, 4, zeros([2, 5])], outputs: [3] },
   // One panel of 16 rows with blocks at columns 0 to 3 and 4.
   {

@@ -1,7 +1,9 @@
 import { expect } from 'chai';
+import { multiply } from '../../lib/autograd';
+import { magnitudeMask } from '../../lib/compress';
 import { philox } from '../../lib/random';
 import { memory, tensor, tidy } from '../../lib/tensor';
-import { type QuantizationScheme, quantizeMatrix, Sparse } from '../../lib/weights';
+import { type QuantizationScheme, quantizeMatrix, SemiStructured, Sparse, type Weight } from '../../lib/weights';
 
 const INT8: QuantizationScheme = { bits: 8, scheme: 'symmetric', granularity: 'channel' };
 const INPUT = { scale: Math.fround(2 / 255), zeroPoint: 128 };
@@ -41,5 +43,40 @@ describe('a sparse int8 weight with int8 inputs', () => {
         expect(memory()).to.deep.equal(before);
       });
     }
+  }
+});
+
+describe('sparse weights of 4 bits', () => {
+  const INT4: QuantizationScheme = { ...INT8, bits: 4 };
+
+  /** Native memory that a weight keeps, after a product. */
+  function residentBytes(make: () => Weight): number {
+    const before = memory().bytes;
+    const weight = make();
+    tidy(() => {
+      weight.matmul(randomMatrix(2, weight.shape[1] as number, 1, 9));
+    });
+    const bytes = memory().bytes - before;
+    weight.dispose();
+    return bytes;
+  }
+
+  for (const [pattern, density] of [
+    ['2:4', 0.5],
+    ['4:8', 0.5],
+    ['1:4', 0.25],
+  ] as const) {
+    it(`keep half the bytes of int8 values when they are served: ${pattern}`, () =>
+      tidy(() => {
+        const [rows, columns] = [64, 1024];
+        const dense = randomMatrix(rows, columns, 1, 3);
+        const w = multiply(dense, magnitudeMask(dense, { pattern }));
+        const [int8, int4] = [INT8, INT4].map((scheme) =>
+          residentBytes(() => SemiStructured.from(w, pattern, scheme, 'dynamic')),
+        ) as [number, number];
+        // 4:8 has all columns of four in memory: any of them may be kept.
+        const values = rows * columns * (pattern === '4:8' ? 1 : density);
+        expect(int8 - int4).to.equal(values / 2);
+      }));
   }
 });

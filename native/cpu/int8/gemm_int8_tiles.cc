@@ -79,7 +79,7 @@ class TilePass {
     }
     const PackedNmInt8& nm = *product_.nm;
     const int64_t first = step / kNmInt8Steps, eights = (count + kNmInt8Steps - 1) / kNmInt8Steps;
-    expand_nm_kernels.best()(nm.eight(tile, first), eights, nm.held, expanded_);
+    expand_nm_kernels.best()(nm.eight(tile, first), eights, nm.held, nm.bits, expanded_);
     w = expanded_;
     next = reinterpret_cast<const int8_t*>(nm.eight(tile, first + eights));
   }
@@ -113,10 +113,10 @@ class TilePass {
     }
   }
 
-  // One panel of rows reads the weight once: prefetch what it comes to. Of more, each fetches a part of the weight's
-  // next panel, while its own is in cache.
+  // One panel of rows reads the weight once: prefetch what it comes to, unless its expansion does. Of more, each
+  // fetches a part of the weight's next panel, while its own is in cache.
   void set_ahead(int64_t number, const int8_t* next, Int8Panel& panel) const {
-    panel.ahead_lines = panels_ == 1 ? 8 : panels_ < 8 ? 4 : 1;
+    panel.ahead_lines = panels_ == 1 ? (product_.nm == nullptr ? 8 : 1) : panels_ < 8 ? 4 : 1;
     const int64_t part = panel.steps / 4 * 64 * panel.ahead_lines;
     const int64_t offset = std::min(number * part, panel.steps * kInt8StepBytes);
     const bool once = panels_ == 1 && product_.nm == nullptr;

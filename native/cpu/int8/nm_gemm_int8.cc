@@ -1,4 +1,4 @@
-// Products of 8-bit activations with N:M weights of i8: the dense kernels, on tiles that are expanded as they are
+// Products of 8-bit activations with N:M weights of integers: the dense kernels, on tiles that are expanded as they are
 // needed.
 #include "cpu/int8/nm_gemm_int8.h"
 
@@ -16,7 +16,7 @@ tersor_status nm_gemm_int8_with(Int8Kernel* kernel, tersor_context* context, con
     status = check_int8_codes(context, input, x->dtype, "input of nm_gemm_int8");
   }
   if (status != TERSOR_OK || rows_of(x) == 0 || w->rows == 0) return status;
-  const PackedNmInt8 packed = {data_of<const uint8_t>(&w->packed), w->rows, w->cols, nm_held(w->keep, w->group)};
+  const PackedNmInt8 packed = packed_nm_int8(*w);
   const Int8Product product = {.m = rows_of(x),
                                .x = int8_input(x, input),
                                .w = packed.dense(),

@@ -1,17 +1,19 @@
-// How `pack_nm_int8` lays an N:M weight of i8 out (see tersor_nm in backend/backend.h): tiles and steps as in layout.h,
-// without most of the zeros.
+// How `pack_nm_int8` lays an N:M weight of integers out (see tersor_nm in backend/backend.h): tiles and steps as in
+// layout.h, without most of the zeros.
 //
-// Four columns hold at most `held` nonzeros, however the groups of M lie across them. Where those could be three or
-// four, the layout is the dense one. Else steps go in eights, of which each half (16 rows of the tile) is
+// Four columns hold at most `held` nonzeros, however the groups of M lie across them; three count as four. Steps go in
+// eights, of which each half (16 rows of the tile) is
 //   masks   u32 [16]                                  four bits a step, lowest first: which columns are stored
 //   values  i8 [2 * held][4 quarters][4 / held][4][held]
-// where 64 bytes are 4 / held steps, 16 of them (a lane that bytes are shuffled in) those of four rows, and values go
-// by ascending column, then anything.
+// where 64 values are 4 / held steps, 16 of them (a lane that bytes are shuffled in) those of four rows, and values go
+// by ascending column, then anything. With 4 bits, 64 bytes hold 128 values as int4.h says. Where all four columns are
+// held, there are no masks, and with 8 bits the layout is the dense one.
 #pragma once
 
 #include <algorithm>
 #include <cstdint>
 
+#include "backend/backend.h"
 #include "cpu/int8/layout.h"
 
 namespace tersor::cpu {
@@ -32,25 +34,26 @@ constexpr int64_t nm_held(int64_t keep, int64_t group) {
     }
     most = std::max(most, count);
   }
-  return most;
+  return most > 2 ? kInt8Depth : most;
 }
 
 struct PackedNmInt8 {
   const uint8_t* data;
-  int64_t rows, columns, held;
+  int64_t rows, columns, held, bits;
 
-  bool is_dense() const { return held > 2; }
+  bool is_dense() const { return held == kInt8Depth && bits == 8; }
 
   PackedInt8 dense() const { return {data, rows, columns}; }
   int64_t tiles() const { return dense().tiles(); }
   int64_t eights() const { return (dense().steps() + kNmInt8Steps - 1) / kNmInt8Steps; }
-  int64_t half_bytes() const { return kNmInt8HalfRows * (4 + kNmInt8Steps * held); }
+  int64_t mask_bytes() const { return held == kInt8Depth ? 0 : kNmInt8HalfRows * 4; }
+  int64_t half_bytes() const { return mask_bytes() + kNmInt8HalfRows * kNmInt8Steps * held * bits / 8; }
   int64_t tile_bytes() const { return is_dense() ? dense().tile_bytes() : kInt8SumBytes + eights() * 2 * half_bytes(); }
 
-  // In a half, where the values of a row begin at a step of its eight.
+  // Among the values of a half, where those of a row begin at a step of its eight.
   int64_t place(int64_t step, int64_t row) const {
     const int64_t steps = kInt8Depth / held;
-    return kNmInt8HalfRows * 4 + step / steps * 64 + row / 4 * 16 + step % steps * 4 * held + row % 4 * held;
+    return step / steps * 64 + row / 4 * 16 + step % steps * 4 * held + row % 4 * held;
   }
 
   const int32_t* row_sums(int64_t tile) const { return reinterpret_cast<const int32_t*>(data + tile * tile_bytes()); }
@@ -59,5 +62,7 @@ struct PackedNmInt8 {
     return data + tile * tile_bytes() + kInt8SumBytes + number * 2 * half_bytes();
   }
 };
+
+PackedNmInt8 packed_nm_int8(const tersor_nm& w);
 
 }  // namespace tersor::cpu

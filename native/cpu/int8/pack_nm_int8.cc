@@ -4,6 +4,7 @@
 
 #include "cpu/ids.h"
 #include "cpu/int8/expand_nm.h"
+#include "cpu/int8/int4.h"
 #include "cpu/operations.h"
 #include "cpu/parallel.h"
 #include "cpu/view.h"
@@ -29,7 +30,26 @@ int64_t crowded_group(const int8_t* row, int64_t columns, int64_t keep, int64_t 
   return -1;
 }
 
-// Puts row `i` of a tile where its masks and values go.
+// The column of the row's first number that four bits do not hold, or -1.
+int64_t too_large(const int8_t* row, int64_t columns) {
+  for (int64_t k = 0; k < columns; ++k) {
+    if (row[k] < -8 || row[k] > 7) return k;
+  }
+  return -1;
+}
+
+// A tile of zeros.
+void clear_tile(const PackedNmInt8& w, uint8_t* tile) {
+  std::memset(tile, 0, static_cast<size_t>(w.tile_bytes()));
+  if (w.bits == 8) return;
+  const auto value_bytes = static_cast<size_t>(w.half_bytes() - w.mask_bytes());
+  uint8_t* values = tile + kInt8SumBytes + w.mask_bytes();
+  for (int64_t half = 0; half < 2 * w.eights(); ++half, values += w.half_bytes()) {
+    std::memset(values, kInt4Zeros, value_bytes);
+  }
+}
+
+// Puts row `i` of a tile of zeros where its masks and values go.
 void pack_row(const PackedNmInt8& w, const int8_t* row, int64_t i, uint8_t* tile) {
   const int64_t half_bytes = w.half_bytes(), line = i % kNmInt8HalfRows;
   uint8_t* first = tile + kInt8SumBytes + i / kNmInt8HalfRows * half_bytes;
@@ -37,33 +57,53 @@ void pack_row(const PackedNmInt8& w, const int8_t* row, int64_t i, uint8_t* tile
     if (row[k] == 0) continue;
     const int64_t step = k / kInt8Depth % kNmInt8Steps;
     uint8_t* half = first + k / (kInt8Depth * kNmInt8Steps) * 2 * half_bytes;
-    uint32_t& mask = reinterpret_cast<uint32_t*>(half)[line];
-    const int rank = std::popcount(mask >> (step * 4) & 15u);
-    mask |= 1u << (step * 4 + k % kInt8Depth);
-    half[w.place(step, line) + rank] = static_cast<uint8_t>(row[k]);
+    int64_t rank = k % kInt8Depth;
+    if (w.mask_bytes() > 0) {
+      uint32_t& mask = reinterpret_cast<uint32_t*>(half)[line];
+      mask |= 1u << (step * 4 + rank);
+      rank = std::popcount(mask >> (step * 4) & 15u) - 1;
+    }
+    uint8_t* values = half + w.mask_bytes();
+    const int64_t place = w.place(step, line) + rank;
+    if (w.bits == 4) {
+      set_int4(values, place, row[k]);
+    } else {
+      values[place] = static_cast<uint8_t>(row[k]);
+    }
   }
 }
 
 }  // namespace
 
-int64_t nm_int8_bytes(int64_t rows, int64_t columns, int32_t keep, int32_t group) {
-  const PackedNmInt8 w = {nullptr, rows, columns, nm_held(keep, group)};
+PackedNmInt8 packed_nm_int8(const tersor_nm& w) {
+  return {data_of<const uint8_t>(&w.packed), w.rows, w.cols, nm_held(w.keep, w.group), w.bits};
+}
+
+int64_t nm_int8_bytes(int64_t rows, int64_t columns, int32_t keep, int32_t group, int32_t bits) {
+  const PackedNmInt8 w = {nullptr, rows, columns, nm_held(keep, group), bits};
   int64_t bytes;
   return __builtin_mul_overflow(w.tiles(), w.tile_bytes(), &bytes) ? std::numeric_limits<int64_t>::max() : bytes;
 }
 
 tersor_status pack_nm_int8(tersor_context* context, const tersor_tensor* dense, int32_t keep, int32_t group,
-                           const tersor_tensor* packed) {
-  const PackedNmInt8 w = {nullptr, rows_of(dense), columns_of(dense), nm_held(keep, group)};
+                           int32_t bits, const tersor_tensor* packed) {
+  const PackedNmInt8 w = {nullptr, rows_of(dense), columns_of(dense), nm_held(keep, group), bits};
   const auto* from = data_of<const int8_t>(dense);
-  FirstPlace crowded;
+  FirstPlace crowded, large;
   tersor_status status = for_chunks(context, w.rows, row_grain(w.columns), [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; ++row) {
       const int64_t column = crowded_group(from + row * w.columns, w.columns, keep, group);
       if (column >= 0) crowded.report(row * w.columns + column);
+      const int64_t wide = bits == 4 ? too_large(from + row * w.columns, w.columns) : -1;
+      if (wide >= 0) large.report(row * w.columns + wide);
     }
   });
   if (status != TERSOR_OK) return status;
+  if (large.found()) {
+    return fail(context, TERSOR_OUT_OF_RANGE, "expected -8..7, which 4 bits hold, got %d, at w[%lld, %lld]",
+                from[large.place()], static_cast<long long>(large.place() / w.columns),
+                static_cast<long long>(large.place() % w.columns));
+  }
   if (crowded.found()) {
     return fail(context, TERSOR_INVALID_ARGUMENT,
                 "expected at most %d nonzeros of %d columns, got more, at w[%lld, %lld]", keep, group,
@@ -74,7 +114,7 @@ tersor_status pack_nm_int8(tersor_context* context, const tersor_tensor* dense, 
   return for_chunks(context, w.tiles(), row_grain(4 * kInt8Columns * w.columns), [&](int64_t begin, int64_t end) {
     for (int64_t tile = begin; tile < end; ++tile) {
       uint8_t* to = data_of<uint8_t>(packed) + tile * w.tile_bytes();
-      std::memset(to, 0, static_cast<size_t>(w.tile_bytes()));
+      clear_tile(w, to);
       for (int64_t i = 0; i < std::min(kInt8Columns, w.rows - tile * kInt8Columns); ++i) {
         const int8_t* row = from + (tile * kInt8Columns + i) * w.columns;
         uint32_t sum = 0;  // of numbers of any length: a sum that does not fit is never used
@@ -91,8 +131,7 @@ tersor_status unpack_nm_int8(tersor_context* context, const tersor_nm* weight, c
   if (ids != nullptr) {
     if (const tersor_status status = check_ids(context, ids, weight->rows); status != TERSOR_OK) return status;
   }
-  const PackedNmInt8 w = {data_of<const uint8_t>(&weight->packed), weight->rows, weight->cols,
-                          nm_held(weight->keep, weight->group)};
+  const PackedNmInt8 w = packed_nm_int8(*weight);
   const auto* id = ids == nullptr ? nullptr : data_of<const int32_t>(ids);
   return for_chunks(context, rows_of(y), row_grain(kInt8Columns * w.columns), [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
@@ -105,7 +144,7 @@ tersor_status unpack_nm_int8(tersor_context* context, const tersor_nm* weight, c
         if (w.is_dense()) {
           from = w.dense().step(tile, step);
         } else {
-          expand_nm_kernels.best()(w.eight(tile, step / kNmInt8Steps), 1, w.held, steps);
+          expand_nm_kernels.best()(w.eight(tile, step / kNmInt8Steps), 1, w.held, w.bits, steps);
         }
         from += row % kInt8Columns * kInt8Depth;
         for (int64_t k = column; k < std::min(column + kNmInt8Steps * kInt8Depth, w.columns); k += kInt8Depth) {

@@ -23,7 +23,7 @@ const LONG =
 /** Files whose tests take about as long as all others. */
 const PRODUCTS = '*gemm*,*sparse_test*,*nm_*';
 /** Files of operations that have no kernel of their own on ARM. */
-const PLAIN = '*/conv_test*,*/pool_test*,*histogram_test*,*svd_batched_test*,*product_codes_test*';
+const PLAIN = '*/conv_test*,*/pool_test*,*histogram_test*,*svd_batched_test*';
 
 const PROCESSORS = [
   // In two halves, one for each of two cores.

@@ -20,6 +20,8 @@ namespace tersor::cpu {
 const KernelList<ProductFilter> product_filter8_kernels("product search 8 bit", {
 #if TERSOR_X86
   {"product_filter8_avx512vbmi", Isa::avx512_vbmi, product_filter8_avx512vbmi},
+#elif TERSOR_ARM
+  {"product_filter8_neon", Isa::neon, product_filter8_neon},
 #endif
       {"product_filter_none", Isa::scalar, product_filter_none},
 });
@@ -27,6 +29,8 @@ const KernelList<ProductFilter> product_filter4_kernels("product search 4 bit", 
 #if TERSOR_X86
   {"product_filter4_avx512", Isa::avx512, product_filter4_avx512},
       {"product_filter4_avx2", Isa::avx2, product_filter4_avx2},
+#elif TERSOR_ARM
+  {"product_filter4_neon", Isa::neon, product_filter4_neon},
 #endif
       {"product_filter_none", Isa::scalar, product_filter_none},
 });

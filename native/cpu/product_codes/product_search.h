@@ -19,8 +19,8 @@ inline constexpr int64_t kProductRows = 64;
 using ProductFilter = uint64_t(const uint8_t* tile, int64_t subspaces, const uint8_t* tables, uint16_t least);
 
 ProductFilter product_filter_none;
-ProductFilter product_filter8_avx512vbmi;
-ProductFilter product_filter4_avx2, product_filter4_avx512;
+ProductFilter product_filter8_avx512vbmi, product_filter8_neon;
+ProductFilter product_filter4_avx2, product_filter4_avx512, product_filter4_neon;
 
 // Of codes of 8 and 4 bits.
 extern const KernelList<ProductFilter> product_filter8_kernels, product_filter4_kernels;

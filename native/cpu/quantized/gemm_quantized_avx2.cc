@@ -7,7 +7,7 @@ namespace {
 
 struct Avx2 {
   using Register = __m256;
-  static constexpr int kWidth = 8, kRows = 6, kCodebookRows = 1, kCodebookSums = 4;
+  static constexpr int kWidth = 8, kRows = 6, kCodebookRows = 1, kCodebookSums = 4, kFound = 1;
 
   static Register load(const float* p) { return _mm256_loadu_ps(p); }
   static void store(float* p, Register v) { _mm256_storeu_ps(p, v); }
@@ -27,9 +27,9 @@ struct Avx2 {
   static Lanes either(Lanes a, Lanes b) { return _mm256_or_si256(a, b); }
   static Table table(const float* values) { return {_mm256_loadu_ps(values), _mm256_loadu_ps(values + 8)}; }
   // A permutation looks at three bits; the fourth says of which half.
-  static Register look_up(const Table& table, Lanes lanes) {
-    return _mm256_blendv_ps(_mm256_permutevar8x32_ps(table.low, lanes), _mm256_permutevar8x32_ps(table.high, lanes),
-                            _mm256_castsi256_ps(_mm256_slli_epi32(lanes, 28)));
+  static void look_up(const Table& table, Lanes lanes, Register* found) {
+    *found = _mm256_blendv_ps(_mm256_permutevar8x32_ps(table.low, lanes), _mm256_permutevar8x32_ps(table.high, lanes),
+                              _mm256_castsi256_ps(_mm256_slli_epi32(lanes, 28)));
   }
 };
 

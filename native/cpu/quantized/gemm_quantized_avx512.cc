@@ -7,7 +7,7 @@ namespace {
 
 struct Avx512 {
   using Register = __m512;
-  static constexpr int kWidth = 16, kRows = 8, kCodebookRows = 4, kCodebookSums = 8;
+  static constexpr int kWidth = 16, kRows = 8, kCodebookRows = 4, kCodebookSums = 8, kFound = 1;
 
   static Register load(const float* p) { return _mm512_loadu_ps(p); }
   static void store(float* p, Register v) { _mm512_storeu_ps(p, v); }
@@ -24,7 +24,7 @@ struct Avx512 {
   static Lanes masked(Lanes v, uint32_t mask) { return _mm512_and_si512(v, _mm512_set1_epi32(static_cast<int>(mask))); }
   static Lanes either(Lanes a, Lanes b) { return _mm512_or_si512(a, b); }
   static Table table(const float* values) { return _mm512_loadu_ps(values); }
-  static Register look_up(Table table, Lanes lanes) { return _mm512_permutexvar_ps(lanes, table); }
+  static void look_up(Table table, Lanes lanes, Register* found) { *found = _mm512_permutexvar_ps(lanes, table); }
 };
 
 }  // namespace

@@ -1,9 +1,10 @@
 // f32 weights out of packed codes and their products with x, written once for every vector ISA. Anonymous, so that each
 // file that includes it has its own code for its own ISA.
 //
-// Vector brings: Register, kWidth, kRows, kCodebookRows, kCodebookSums (registers), load, store, broadcast(p),
-// multiply_add(a, b, c); and for codebooks multiply, Lanes (kWidth of 32 bits), load_lanes, shift_right, masked,
-// either(a, b), Table, table(p), look_up(table, lanes), which looks at the low four bits of a lane alone.
+// Vector brings: Register, kWidth, kRows, load, store, broadcast(p), multiply_add(a, b, c); and for codebooks
+// kCodebookRows, kCodebookSums (registers), multiply, zero, add, Lanes (kWidth of 32 bits), load_lanes, shift_right,
+// masked, either(a, b), Table, table(p), and look_up(table, lanes, found), which looks kFound values up: of a lane's
+// low four bits alone, or of the low four bits of each of its bytes. masked(lanes, mask) masks as many bytes.
 #pragma once
 
 #include <algorithm>
@@ -103,9 +104,13 @@ void expand_codebook_bits(const uint8_t* block, const float* values, int64_t dep
 #pragma GCC unroll 4
     for (int step = 0; step < 4; ++step) {
 #pragma GCC unroll 4
-      for (int b = 0; b < 4; ++b, to += kTileColumns) {
-        const auto value = Vector::look_up(table, codes_at<Vector, kBits, kColumn>(lines, step, b));
-        Vector::store(to, Vector::multiply(scale, value));
+      for (int b = 0; b < 4; b += Vector::kFound) {
+        typename Vector::Register found[Vector::kFound];
+        Vector::look_up(table, codes_at<Vector, kBits, kColumn>(lines, step, b), found);
+#pragma GCC unroll 4
+        for (int f = 0; f < Vector::kFound; ++f, to += kTileColumns) {
+          Vector::store(to, Vector::multiply(scale, found[f]));
+        }
       }
     }
   }
@@ -125,20 +130,6 @@ void expand_codebook(int bits, const uint8_t* block, const float* values, int64_
       return expand_codebook_bits<Vector, 4>(block, values, depth, panel);
   }
 }
-
-// A column at a time, for where no instruction looks up 32-bit numbers.
-struct OneColumn {
-  static constexpr int kWidth = 1;
-  static float load(const float* p) { return *p; }
-  static void store(float* p, float v) { *p = v; }
-  static float multiply(float a, float b) { return a * b; }
-  static uint32_t load_lanes(const uint32_t* p) { return *p; }
-  static uint32_t shift_right(uint32_t v, int bits) { return v >> bits; }
-  static uint32_t masked(uint32_t v, uint32_t mask) { return v & mask; }
-  static uint32_t either(uint32_t a, uint32_t b) { return a | b; }
-  static const float* table(const float* values) { return values; }
-  static float look_up(const float* table, uint32_t lanes) { return table[lanes % kCodebookSize]; }
-};
 
 // sums[i][j] += scale[j] * sum_k x[i * x_stride + k] * value[k][j]: values are multiplied as they are looked up.
 template <typename Vector, int kBits, int kRows, int kColumn = 0>
@@ -170,15 +161,19 @@ void multiply_codebook_rows(const uint8_t* block, const float* values, int64_t d
 #pragma GCC unroll 4
     for (int step = 0; step < 4; ++step) {
 #pragma GCC unroll 4
-      for (int b = 0; b < 4; ++b) {
-        const auto left = Vector::look_up(table, codes_at<Vector, kBits, kColumn>(lines, step, b));
-        const auto right = Vector::look_up(table, codes_at<Vector, kBits, kColumn + kWidth>(lines, step, b));
+      for (int b = 0; b < 4; b += Vector::kFound) {
+        typename Vector::Register left[Vector::kFound], right[Vector::kFound];
+        Vector::look_up(table, codes_at<Vector, kBits, kColumn>(lines, step, b), left);
+        Vector::look_up(table, codes_at<Vector, kBits, kColumn + kWidth>(lines, step, b), right);
 #pragma GCC unroll 4
-        for (int i = 0; i < kRows; ++i) {
-          auto& sum = partial[b % kSets][i];
-          const auto factor = Vector::broadcast(from + i * stride + 4 * step + b);
-          sum[0] = Vector::multiply_add(factor, left, sum[0]);
-          sum[1] = Vector::multiply_add(factor, right, sum[1]);
+        for (int f = 0; f < Vector::kFound; ++f) {
+#pragma GCC unroll 4
+          for (int i = 0; i < kRows; ++i) {
+            auto& sum = partial[(b + f) % kSets][i];
+            const auto factor = Vector::broadcast(from + i * stride + 4 * step + b + f);
+            sum[0] = Vector::multiply_add(factor, left[f], sum[0]);
+            sum[1] = Vector::multiply_add(factor, right[f], sum[1]);
+          }
         }
       }
     }

@@ -4,6 +4,7 @@
  * @packageDocumentation
  */
 import * as ops from './autograd';
+import * as metrics from './evaluate/metrics';
 import * as search from './search';
 
 export { noGrad, valueAndGradients } from './autograd/tape';
@@ -15,9 +16,9 @@ export { type LeaveOneOutData, readLeaveOneOut } from './data/interactions';
 export { type Split, splitIndices } from './data/split';
 export { type ErrorCode, TersorError } from './errors';
 export { measureLatency } from './evaluate/latency';
-export { type MetricValues, mean } from './evaluate/metrics';
+export { type MetricValues, mean, type PooledMetric, type RelevantRanks, type ScoredItems } from './evaluate/metrics';
 export { classificationProtocol, leaveOneOutProtocol, type Protocol } from './evaluate/protocol';
-export { type Interval, pairedBootstrap } from './evaluate/significance';
+export { type Interval, pairedBootstrap, pairedBootstrapPooled } from './evaluate/significance';
 export { sqnrDb } from './evaluate/sqnr';
 export { readSafetensors, type TensorEntry, writeSafetensors } from './formats/safetensors';
 export * from './models';
@@ -33,4 +34,4 @@ export { SparsePattern } from './sparse/pattern';
 export * from './tensor';
 export * from './train';
 export * from './weights';
-export { ops, search };
+export { metrics, ops, search };

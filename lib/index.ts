@@ -9,11 +9,7 @@ import * as search from './search';
 
 export { noGrad, valueAndGradients } from './autograd/tape';
 export * from './compress';
-export { batches } from './data/batches';
-export { type ClassificationData, type ClassificationSets, selectExamples } from './data/classification';
-export { loadClassification, saveClassification } from './data/classification-file';
-export { type LeaveOneOutData, readLeaveOneOut } from './data/interactions';
-export { type Split, splitIndices } from './data/split';
+export * from './data';
 export { type ErrorCode, TersorError } from './errors';
 export { measureLatency } from './evaluate/latency';
 export { type MetricValues, mean, type PooledMetric, type RelevantRanks, type ScoredItems } from './evaluate/metrics';

@@ -1,0 +1,6 @@
+export { batches } from './batches';
+export { type ClassificationData, type ClassificationSets, selectExamples } from './classification';
+export { loadClassification, saveClassification } from './classification-file';
+export { type LeaveOneOutData, readLeaveOneOut } from './interactions';
+export { type Split, splitIndices } from './split';
+export * from './table';

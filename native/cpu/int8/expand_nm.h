@@ -13,6 +13,7 @@ using ExpandNmKernel = void(const uint8_t* eights, int64_t count, int64_t held, 
 extern const KernelList<ExpandNmKernel> expand_nm_kernels;
 
 ExpandNmKernel expand_nm_scalar;
+ExpandNmKernel expand_nm_neon;
 ExpandNmKernel expand_nm_avx2;
 ExpandNmKernel expand_nm_avx512;
 

@@ -14,6 +14,8 @@ namespace tersor::cpu {
 const KernelList<ExpandNmKernel> expand_nm_kernels("expand_nm", {
 #if TERSOR_X86
   {"expand_nm_avx512", Isa::avx512, expand_nm_avx512}, {"expand_nm_avx2", Isa::avx2, expand_nm_avx2},
+#elif TERSOR_ARM
+  {"expand_nm_neon", Isa::neon, expand_nm_neon},
 #endif
       {"expand_nm_scalar", Isa::scalar, expand_nm_scalar},
 });

@@ -17,6 +17,9 @@ const KernelList<BlockInt8Kernel> block_gemm_int8_kernels("block_gemm_int8", {
   {"block_gemm_int8_avx512vnni", Isa::avx512_vnni, block_gemm_int8_avx512vnni},
       {"block_gemm_int8_avx2vnni", Isa::avx2_vnni, block_gemm_int8_avx2vnni},
       {"block_gemm_int8_avx2", Isa::avx2, block_gemm_int8_avx2},
+#elif TERSOR_ARM
+  {"block_gemm_int8_neoni8mm", Isa::neon_i8mm, block_gemm_int8_neoni8mm},
+      {"block_gemm_int8_neondotprod", Isa::neon_dotprod, block_gemm_int8_neondotprod},
 #endif
       {"block_gemm_int8_scalar", Isa::scalar, block_gemm_int8_scalar},
 });
@@ -45,17 +48,18 @@ Range part_of(int64_t count, int64_t i, int64_t parts) { return {count * i / par
 
 class BlockInt8Run {
  public:
-  BlockInt8Run(const BlockInt8Product& product, BlockInt8Tile* tile)
+  BlockInt8Run(const BlockInt8Product& product, BlockInt8Tile* tile, bool signed_codes)
       : product_(product),
         w_(*product.w),
         multiply_tile_(tile),
+        signed_codes_(signed_codes),
         panels_(elements_of(&w_.panel_offsets) - 1),
         block_bytes_(w_.block_rows * kInt8Depth) {}
 
   tersor_status run(tersor_context* context) {
     const int64_t columns = std::max<int64_t>(1, divide_up(w_.cols, kInt8Depth)) * kInt8Depth;
     const int64_t pass = std::min(product_.m, std::clamp(kPassBytes / columns, kBlockInt8Rows, kPassRows));
-    tersor_status status = x_.allocate(context, product_.x, w_.cols, pass, columns, false);
+    tersor_status status = x_.allocate(context, product_.x, w_.cols, pass, columns, signed_codes_);
     FirstPlace bad;
     for (int64_t row = 0; status == TERSOR_OK && row < product_.m; row += pass) {
       const int64_t rows = std::min(pass, product_.m - row);
@@ -156,7 +160,8 @@ class BlockInt8Run {
       work.factors[j] = input_scale * product_.scales[product_.one_scale ? 0 : column + j];
     }
     // Unsigned: sums that are not the weight's give wrong numbers, not undefined behaviour.
-    const uint32_t times = product_.x.dynamic ? 1 : 0u - static_cast<uint32_t>(product_.x.zero_point);
+    const uint32_t times =
+        product_.x.dynamic ? 1 : 0u - static_cast<uint32_t>(product_.x.zero_point - (signed_codes_ ? 128 : 0));
     for (int64_t j = 0; j < columns; ++j) {
       work.start[j] = static_cast<int32_t>(times * static_cast<uint32_t>(product_.row_sums[column + j]));
     }
@@ -167,14 +172,16 @@ class BlockInt8Run {
   const BlockInt8Product& product_;
   const tersor_blocks& w_;
   BlockInt8Tile* const multiply_tile_;
+  const bool signed_codes_;
   const int64_t panels_, block_bytes_;
   Int8Rows x_;
 };
 
 }  // namespace
 
-tersor_status block_gemm_int8_tiled(tersor_context* context, const BlockInt8Product& product, BlockInt8Tile* tile) {
-  return BlockInt8Run(product, tile).run(context);
+tersor_status block_gemm_int8_tiled(tersor_context* context, const BlockInt8Product& product, BlockInt8Tile* tile,
+                                    bool signed_codes) {
+  return BlockInt8Run(product, tile, signed_codes).run(context);
 }
 
 tersor_status block_gemm_int8_with(BlockInt8Kernel* kernel, tersor_context* context, const tersor_tensor* x,

@@ -27,6 +27,8 @@ using BlockInt8Kernel = tersor_status(tersor_context*, const BlockInt8Product&);
 extern const KernelList<BlockInt8Kernel> block_gemm_int8_kernels;
 
 BlockInt8Kernel block_gemm_int8_scalar;
+BlockInt8Kernel block_gemm_int8_neondotprod;
+BlockInt8Kernel block_gemm_int8_neoni8mm;
 BlockInt8Kernel block_gemm_int8_avx2;
 BlockInt8Kernel block_gemm_int8_avx2vnni;
 BlockInt8Kernel block_gemm_int8_avx512vnni;
@@ -41,8 +43,9 @@ struct BlockInt8Panel : Int8Panel {
 // The inner loop of one ISA, for up to kBlockInt8Rows rows.
 using BlockInt8Tile = void(const BlockInt8Panel&);
 
-// The whole product with the loop of one ISA.
-tersor_status block_gemm_int8_tiled(tersor_context* context, const BlockInt8Product& product, BlockInt8Tile* tile);
+// The whole product with the loop of one ISA, whose codes of x may be i8, 128 less than those of u8, like zero points.
+tersor_status block_gemm_int8_tiled(tersor_context* context, const BlockInt8Product& product, BlockInt8Tile* tile,
+                                    bool signed_codes = false);
 
 // The operation with a kernel of the caller's choice.
 tersor_status block_gemm_int8_with(BlockInt8Kernel* kernel, tersor_context* context, const tersor_tensor* x,

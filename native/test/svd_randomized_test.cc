@@ -102,7 +102,7 @@ const Spectrum kSpectra[] = {
 
 TEST_CASE("svd_randomized: within 2 % of the least error and orthonormal to 1e-5, whatever the spectrum and the way") {
   for (const Spectrum& spectrum : kSpectra) {
-    // Products with A in two blocks and in one, with A^T A, wide, and a basis of all columns.
+    // Products with A and the last two bases, with A^T A, wide, and a basis of all columns.
     const int64_t shapes[][3] = {{420, 400, 10}, {420, 400, 16}, {400, 390, 1}, {300, 120, 8}, {300, 80, 30},
                                  {90, 310, 7},   {40, 40, 30},   {30, 9, 9},    {1, 5, 1}};
     for (const auto& [m, n, k] : shapes) {
@@ -110,21 +110,24 @@ TEST_CASE("svd_randomized: within 2 % of the least error and orthonormal to 1e-5
       CAPTURE(m);
       CAPTURE(n);
       const auto a = with_spectrum(m, n, spectrum.value);
-      const Truncated d(m, n, k, a);
       double tail = 0, all = 0;
       for (int64_t i = 0; i < std::min(m, n); ++i) {
         const double square = spectrum.value(i) * spectrum.value(i);
         all += square;
         tail += i >= k ? square : 0;
       }
-      // Products of n terms in float leave an error of some 1e-6 of the norm.
-      CHECK(d.error(a) <= 1.02 * std::sqrt(tail) + 2e-6 * std::sqrt(all));
-      CHECK(d.orthogonality() <= 1e-5);
-      for (int64_t j = 0; j < k; ++j) {
-        const auto at = static_cast<size_t>(j);
-        CHECK(d.s[at] >= 0);
-        if (j > 0) CHECK(d.s[at] <= d.s[at - 1]);
-        CHECK(d.s[at] <= spectrum.value(j) + 1e-5 * spectrum.value(0));
+      for (const int32_t power : {2, 3}) {
+        CAPTURE(power);
+        const Truncated d(m, n, k, a, power);
+        // Products of n terms in float leave an error of some 1e-6 of the norm.
+        CHECK(d.error(a) <= 1.02 * std::sqrt(tail) + 2e-6 * std::sqrt(all));
+        CHECK(d.orthogonality() <= 1e-5);
+        for (int64_t j = 0; j < k; ++j) {
+          const auto at = static_cast<size_t>(j);
+          CHECK(d.s[at] >= 0);
+          if (j > 0) CHECK(d.s[at] <= d.s[at - 1]);
+          CHECK(d.s[at] <= spectrum.value(j) + 1e-5 * spectrum.value(0));
+        }
       }
     }
   }
@@ -153,6 +156,12 @@ TEST_CASE("svd_randomized: what cannot be done is refused") {
   CHECK(cpu::svd_randomized(&context, fine, &idle, u, s, vt) == TERSOR_OUT_OF_RANGE);
   const F32 u0({2, 0}), s0({0}), vt0({0, 3});
   CHECK(cpu::svd_randomized(&context, fine, &options, u0, s0, vt0) == TERSOR_OK);
+  // A matrix whose values are not looked at one by one.
+  std::vector<float> many = with_spectrum(300, 280, kSpectra[0].value);
+  many[299 * 280 + 279] = nan;
+  const F32 tall({300, 280}, many), tall_u({300, 1}), tall_vt({1, 280});
+  CHECK(cpu::svd_randomized(&context, tall, &options, tall_u, s, tall_vt) == TERSOR_NOT_FINITE);
+  CHECK(std::string(context.message).find("got nan, at a[299, 279]") != std::string::npos);
   context.flag = 1;
   CHECK(cpu::svd_randomized(&context, fine, &options, u, s, vt) == TERSOR_CANCELLED);
 }

@@ -63,7 +63,7 @@ tersor_status Cholesky::divide_rows(tersor_context* context, const float* z, int
   const tersor_status status = for_chunks(context, (rows + lanes - 1) / lanes, grain, [&](int64_t begin, int64_t end) {
     tersor_context own_context{};
     void* memory = nullptr;
-    if (scratch(&own_context, static_cast<size_t>(padded * lanes) * sizeof(double), &memory) != TERSOR_OK) {
+    if (chunk_scratch(&own_context, static_cast<size_t>(padded * lanes) * sizeof(double), &memory) != TERSOR_OK) {
       no_memory = true;
       return;
     }

@@ -1,10 +1,11 @@
-// The product inside every triangular sweep (Cholesky, GPTQ), compiled by each ISA file for itself: everything is in an
-// anonymous namespace, so that no copy made with ISA flags can be linked into baseline code.
+// The product inside every triangular sweep (Cholesky, GPTQ) and of tall matrices, compiled by each ISA file for
+// itself: everything is in an anonymous namespace, so that no copy made with ISA flags can be linked into baseline
+// code.
 //
 //   c[j][lane] -= sum over p < depth of a[p][lane] * b[p][j]    for j < columns and every lane
 //
-// Vector brings: Number, Register, kWidth, zero(), load(p), broadcast(p), multiply_add(a, b, c), subtract(a, b),
-// store(p, v).
+// Vector brings: Number, Register, kWidth, zero(), load(p), broadcast(p), multiply_add(a, b, c), add(a, b),
+// subtract(a, b), store(p, v).
 #pragma once
 
 #include <cstdint>
@@ -18,7 +19,10 @@
 namespace tersor::cpu {
 namespace {
 
-template <typename Vector, int kVectors, int kPanelColumns>
+// What becomes of c: less the sums, more by them, or the sums.
+enum class PanelEnd { subtract, add, assign };
+
+template <typename Vector, int kVectors, int kPanelColumns, PanelEnd kEnd = PanelEnd::subtract>
 struct PanelUpdate {
   using Number = typename Vector::Number;
   static constexpr int kLanes = kVectors * Vector::kWidth;
@@ -46,10 +50,10 @@ struct PanelUpdate {
 #if TERSOR_NEON
     if constexpr (kAdjacent) return add_outer_product<Vector>(b, lanes, sums);
 #endif
-#pragma GCC unroll 8
+#pragma GCC unroll 12
     for (int j = 0; j < kColumns; ++j) {
       const Register factor = Vector::broadcast(b + j * stride);
-#pragma GCC unroll 4
+#pragma GCC unroll 6
       for (int v = 0; v < kVectors; ++v) sums[j][v] = Vector::multiply_add(factor, lanes[v], sums[j][v]);
       // No broadcast before its turn: gcc 12 would hold all of them in registers, and push sums out.
       if constexpr (Vector::kWidth > 1) asm volatile("" ::: "memory");
@@ -61,25 +65,31 @@ struct PanelUpdate {
                                                    int64_t b_stride, int64_t b_column_stride, Number* c,
                                                    int64_t c_stride) {
     Register sums[kColumns][kVectors];
-#pragma GCC unroll 8
+#pragma GCC unroll 12
     for (int j = 0; j < kColumns; ++j) {
-#pragma GCC unroll 4
+#pragma GCC unroll 6
       for (int v = 0; v < kVectors; ++v) sums[j][v] = Vector::zero();
     }
     for (int64_t p = 0; p < depth; ++p) {
       Register lanes[kVectors];
-#pragma GCC unroll 4
+#pragma GCC unroll 6
       for (int v = 0; v < kVectors; ++v) lanes[v] = Vector::load(a + v * Vector::kWidth);
       add_products<kAdjacent>(b, b_column_stride, lanes, sums);
       a += a_stride;
       b += b_stride;
     }
-#pragma GCC unroll 8
+#pragma GCC unroll 12
     for (int j = 0; j < kColumns; ++j) {
-#pragma GCC unroll 4
+#pragma GCC unroll 6
       for (int v = 0; v < kVectors; ++v) {
         Number* out = c + j * c_stride + v * Vector::kWidth;
-        Vector::store(out, Vector::subtract(Vector::load(out), sums[j][v]));
+        if constexpr (kEnd == PanelEnd::assign) {
+          Vector::store(out, sums[j][v]);
+        } else if constexpr (kEnd == PanelEnd::add) {
+          Vector::store(out, Vector::add(Vector::load(out), sums[j][v]));
+        } else {
+          Vector::store(out, Vector::subtract(Vector::load(out), sums[j][v]));
+        }
       }
     }
   }
@@ -94,6 +104,7 @@ struct WideF32 {
   static Register load(const float* p) { return _mm512_loadu_ps(p); }
   static Register broadcast(const float* p) { return _mm512_set1_ps(*p); }
   static Register multiply_add(Register a, Register b, Register c) { return _mm512_fmadd_ps(a, b, c); }
+  static Register add(Register a, Register b) { return _mm512_add_ps(a, b); }
   static Register subtract(Register a, Register b) { return _mm512_sub_ps(a, b); }
   static void store(float* p, Register v) { _mm512_storeu_ps(p, v); }
 };
@@ -105,6 +116,7 @@ struct WideF64 {
   static Register load(const double* p) { return _mm512_loadu_pd(p); }
   static Register broadcast(const double* p) { return _mm512_set1_pd(*p); }
   static Register multiply_add(Register a, Register b, Register c) { return _mm512_fmadd_pd(a, b, c); }
+  static Register add(Register a, Register b) { return _mm512_add_pd(a, b); }
   static Register subtract(Register a, Register b) { return _mm512_sub_pd(a, b); }
   static void store(double* p, Register v) { _mm512_storeu_pd(p, v); }
 };
@@ -121,6 +133,7 @@ struct WideF32 {
   static Register load(const float* p) { return _mm256_loadu_ps(p); }
   static Register broadcast(const float* p) { return _mm256_broadcast_ss(p); }
   static Register multiply_add(Register a, Register b, Register c) { return _mm256_fmadd_ps(a, b, c); }
+  static Register add(Register a, Register b) { return _mm256_add_ps(a, b); }
   static Register subtract(Register a, Register b) { return _mm256_sub_ps(a, b); }
   static void store(float* p, Register v) { _mm256_storeu_ps(p, v); }
 };
@@ -132,6 +145,7 @@ struct WideF64 {
   static Register load(const double* p) { return _mm256_loadu_pd(p); }
   static Register broadcast(const double* p) { return _mm256_broadcast_sd(p); }
   static Register multiply_add(Register a, Register b, Register c) { return _mm256_fmadd_pd(a, b, c); }
+  static Register add(Register a, Register b) { return _mm256_add_pd(a, b); }
   static Register subtract(Register a, Register b) { return _mm256_sub_pd(a, b); }
   static void store(double* p, Register v) { _mm256_storeu_pd(p, v); }
 };
@@ -155,6 +169,7 @@ struct Narrow {
   static T load(const T* p) { return *p; }
   static T broadcast(const T* p) { return *p; }
   static T multiply_add(T a, T b, T c) { return a * b + c; }
+  static T add(T a, T b) { return a + b; }
   static T subtract(T a, T b) { return a - b; }
   static void store(T* p, T v) { *p = v; }
 };

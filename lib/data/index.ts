@@ -2,5 +2,6 @@ export { batches } from './batches';
 export { type ClassificationData, type ClassificationSets, selectExamples } from './classification';
 export { loadClassification, saveClassification } from './classification-file';
 export { type LeaveOneOutData, readLeaveOneOut } from './interactions';
+export * from './log';
 export { type Split, splitIndices } from './split';
 export * from './table';

@@ -5,7 +5,16 @@
 import { TersorError } from '../errors';
 import { philox, type RandomStream } from '../random';
 
-const USES = { split: 1, batches: 2, shift: 3 } as const;
+const USES = {
+  split: 1,
+  batches: 2,
+  shift: 3,
+  userSplit: 4,
+  uniformNegatives: 5,
+  popularityNegatives: 6,
+  hardNegatives: 7,
+  clicks: 8,
+} as const;
 const INDEX_LIMIT = 2 ** 24;
 
 /**

@@ -37,6 +37,7 @@ export const ROWS = [
   ...matMulNBits(),
   ...quantizedShares(),
   ...codebook(),
+  ...lowRank(),
   ...csr(),
   ...nm(),
   ...blocks(),
@@ -213,6 +214,34 @@ function codebook() {
         measure: /** @type {const} */ ('shareOfLimit'),
         target: null,
       })),
+    ),
+  );
+}
+
+/**
+ * Weights of low rank, alone and added to another weight, beside the same products one after another and not added up: no
+ * more than a twentieth slower.
+ *
+ * @returns {Row[]}
+ */
+function lowRank() {
+  const kernels = [
+    { kernel: 'low-rank', addend: 0 },
+    { kernel: 'sum 4-bit g128, int8 inputs +', addend: 4 },
+    { kernel: 'sum int8, dynamic +', addend: 8 },
+  ];
+  return [SQUARE_4096, SQUARE_1024].flatMap(({ n, k }) =>
+    kernels.flatMap(({ kernel, addend }) =>
+      [32, 64].flatMap((rank) =>
+        [1, 16, 128].map((m) => ({
+          kernel: `${kernel} r ${rank}`,
+          shape: shapeOf(m, n, k),
+          job: `low_rank:m=${m},n=${n},k=${k},rank=${rank},addend=${addend}`,
+          quick: n === 1024 && m === 16 && rank === 64 && addend === 4,
+          measure: /** @type {const} */ ('ratio'),
+          target: /** @type {const} */ ([1 / 1.05, 1 / 1.05]),
+        })),
+      ),
     ),
   );
 }

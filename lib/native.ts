@@ -167,6 +167,8 @@ export type Pooling = [
 type Attention = [q: T, k: T, v: T, heads: number, keyHeads: number, scale: number, causal: boolean, mask: Optional];
 /** `tersor_quantized`, in argument order. */
 type PackedWeight = [packed: T, rows: number, cols: number, bits: number, groupSize: number, hasOffsets: boolean];
+/** Of `tersor_low_rank` what the weight that it is added to does not say, in argument order. */
+export type LowRankArguments = [packed: T, rank: number];
 /** `tersor_bags`, in argument order. */
 export type BagArguments = [ids: T, offsets: T, weights: Optional, includeLastOffset: boolean, mode: BagMode];
 /** `tersor_int8_weight` and its scales, in argument order. */
@@ -213,6 +215,19 @@ export interface NativeOperations {
   ): void;
   gemmInt8Dynamic(x: T, ...rest: [...Int8Weight, ...Epilogue, y: T]): void;
   gemmQuantized(x: T, precision: InputPrecision, ...rest: [...PackedWeight, ...Epilogue, y: T]): void;
+  packLowRank(left: T, right: T, packed: T): void;
+  /** `low_rank_gemm` without an addend. */
+  lowRankGemm(x: T, rows: number, cols: number, ...rest: [...LowRankArguments, ...Epilogue, y: T]): void;
+  /** `low_rank_gemm` with a dense addend. */
+  lowRankGemmPacked(x: T, ...rest: [...PackedDense, ...LowRankArguments, ...Epilogue, y: T]): void;
+  /** `low_rank_gemm` with a quantized addend. */
+  lowRankGemmQuantized(
+    x: T,
+    precision: InputPrecision,
+    ...rest: [...PackedWeight, ...LowRankArguments, ...Epilogue, y: T]
+  ): void;
+  /** `low_rank_gemm` with an int8 addend. */
+  lowRankGemmInt8Dynamic(x: T, ...rest: [...Int8Weight, ...LowRankArguments, ...Epilogue, y: T]): void;
   csrPackedBytes(...args: [...Csr, bytes: T]): void;
   packCsr(...args: [...Csr, packed: T]): void;
   csrGemm(x: T, ...rest: [...PackedCsr, ...Epilogue, y: T]): void;
@@ -390,6 +405,8 @@ export interface NativeAddon extends NativeOperations {
   cancel(token: CancelToken): void;
   /** Elements of what `packGemm` writes on `device` of a weight of this dtype, f32 or bf16. */
   packedElements(rows: number, cols: number, dtype: number, device: string): number;
+  /** Elements of what `packLowRank` writes on `device`. */
+  lowRankElements(rows: number, cols: number, rank: number, device: string): number;
   /** Bytes of what `packQuantized` writes on `device`. */
   quantizedBytes(
     rows: number,

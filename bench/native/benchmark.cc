@@ -16,6 +16,7 @@ const std::map<std::string, Benchmark (*)(const Parameters&)> kFamilies = {
     {"gemm_int8_dynamic", gemm_int8_dynamic},
     {"gemm_quantized", gemm_quantized},
     {"gemm_codebook", gemm_codebook},
+    {"low_rank", low_rank},
     {"csr_f32", csr_f32},
     {"csr_int8", csr_int8},
     {"csr_transposed", csr_transposed},

@@ -46,6 +46,7 @@ Benchmark gemm_int8_static(const Parameters& shape);
 Benchmark gemm_int8_dynamic(const Parameters& shape);
 Benchmark gemm_quantized(const Parameters& shape);
 Benchmark gemm_codebook(const Parameters& shape);
+Benchmark low_rank(const Parameters& shape);
 Benchmark csr_f32(const Parameters& shape);
 Benchmark csr_int8(const Parameters& shape);
 Benchmark csr_transposed(const Parameters& shape);

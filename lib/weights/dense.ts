@@ -5,10 +5,11 @@ import { native } from '../native';
 import { empty, keep, type Tensor, tidy } from '../tensor';
 import { bytesOf } from '../tensor/dtype';
 import { assertFinite, type BlobReader, readTensor, toBlob } from './blob';
+import type { Factors } from './factors';
 import type { Product } from './integer';
 import { panelProduct, repaysPacking } from './panels';
 import { TrainableMatrix } from './trainable';
-import type { StoredWeight, Weight } from './weight';
+import type { MatmulOptions, StoredWeight, Weight } from './weight';
 
 /**
  * A weight as it came: every number in f32, or in bf16 at half the bytes. Also holds biases and other vectors.
@@ -48,12 +49,21 @@ export class Dense implements Weight {
 
   matmul(x: Tensor, options: LinearOptions = {}): Tensor {
     const { bias = null, residual = null } = options;
+    if ([x, this.values, bias, residual].some(isTracked)) return linear(x, this.dense(), options);
+    const product = this.panels();
+    return product === null ? linear(x, this.dense(), options) : tidy(() => product.multiply(x, options));
+  }
+
+  matmulPlus(x: Tensor, factors: Factors, options: MatmulOptions): Tensor | null {
+    return this.panels()?.multiplyPlus?.(x, factors, options) ?? null;
+  }
+
+  /** Null when products read the weight as it is. */
+  private panels(): Product | null {
     // There is no other product with bf16.
     const packs = this.representation === 'bf16' ? this.shape.length === 2 : repaysPacking(this.shape);
-    if (!packs || [x, this.values, bias, residual].some(isTracked)) return linear(x, this.dense(), options);
-    this.packed ??= tidy(() => panelProduct(this.stored()));
-    const { packed } = this;
-    return tidy(() => packed.multiply(x, options));
+    if (packs) this.packed ??= tidy(() => panelProduct(this.stored()));
+    return this.packed;
   }
 
   gather(ids: Tensor): Tensor {

@@ -2,6 +2,7 @@ import { epilogueArguments } from '../autograd';
 import { native } from '../native';
 import type { PackedCsr } from '../sparse/packed-csr';
 import { empty, full, keep, type Tensor, tensor, tidy } from '../tensor';
+import type { Factors } from './factors';
 import { type InputQuantization, InputQuantizer, type StaticInput } from './input';
 import { codeRange, type QuantizationScheme } from './scheme';
 import type { MatmulOptions } from './weight';
@@ -10,6 +11,8 @@ import type { MatmulOptions } from './weight';
 export interface Product {
   /** f32 [n, in] → f32 [n, out], then bias, activation and residual. */
   multiply(x: Tensor, options: MatmulOptions): Tensor;
+  /** The product with this weight plus one of low rank, in one kernel; left out where there is none. */
+  multiplyPlus?(x: Tensor, factors: Factors, options: MatmulOptions): Tensor;
   /** Frees the operands. */
   dispose(): void;
 }
@@ -27,10 +30,11 @@ export function denseIntegerProduct(weight: Tensor, input: InputQuantization, we
   const packed = keep(empty([native.int8Bytes(...shape, weight.device)], 'u8', weight.device));
   native.packInt8(weight.handle, packed.handle);
   const scales = vectorOf(weightScales);
+  const weightArguments = [packed.handle, ...shape, scales.handle] as const;
   return {
     multiply(x, options) {
       const size = [x.shape[0] ?? 0, shape[0]];
-      const operands = [packed.handle, ...shape, scales.handle, ...epilogueArguments(options)] as const;
+      const operands = [...weightArguments, ...epilogueArguments(options)] as const;
       if (input === 'dynamic') {
         const y = empty(size);
         native.gemmInt8Dynamic(x.handle, ...operands, y.handle);
@@ -41,6 +45,14 @@ export function denseIntegerProduct(weight: Tensor, input: InputQuantization, we
       native.gemmInt8(x.handle, ...inputCodes(input, x), ...operands, output.scale, output.zeroPoint, y.handle);
       return y;
     },
+    ...(input === 'dynamic' && {
+      multiplyPlus(x, factors, options) {
+        const y = empty([x.shape[0] ?? 0, shape[0]]);
+        const operands = [...weightArguments, ...factors.arguments(), ...epilogueArguments(options)] as const;
+        native.lowRankGemmInt8Dynamic(x.handle, ...operands, y.handle);
+        return y;
+      },
+    }),
     dispose() {
       packed.dispose();
       scales.dispose();

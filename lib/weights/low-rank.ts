@@ -4,17 +4,22 @@ import { type Tensor, tidy } from '../tensor';
 import { bagOfFactors } from './bag';
 import type { BlobReader } from './blob';
 import type { Descriptor, LowRankDescriptor } from './descriptor';
+import { Factors } from './factors';
 import type { StaticInput } from './input';
 import { prefixed, restoreParts } from './parts';
 import { served } from './served';
 import { TrainableLowRank } from './trainable';
 import { assertMatrix, type MatmulOptions, type StoredWeight, type Weight } from './weight';
 
-/** W [m, n] ≈ left [m, r] · right [r, n]; each factor is a dense, quantized or sparse weight. */
+/**
+ * W [m, n] ≈ left [m, r] · right [r, n]; each factor is a dense, quantized or sparse weight. Products with dense f32 factors are one kernel,
+ * which keeps what lies between them in cache.
+ */
 export class LowRank implements Weight {
   readonly kind = 'low-rank';
   readonly left: Weight;
   readonly right: Weight;
+  private packed: Factors | null = null;
 
   /**
    * Takes both factors over.
@@ -53,7 +58,20 @@ export class LowRank implements Weight {
   }
 
   matmul(x: Tensor, options?: MatmulOptions): Tensor {
-    return served([x], () => this.left.matmul(this.right.matmul(x, { reader: this.left.input ?? null }), options));
+    return served([x], () => {
+      const factors = this.factors();
+      if (factors !== null) return factors.multiply(x, options);
+      return this.left.matmul(this.right.matmul(x, { reader: this.left.input ?? null }), options);
+    });
+  }
+
+  /** The factors as one kernel reads both, made by the first product; null unless they are numbers in f32. */
+  factors(): Factors | null {
+    if (![this.left, this.right].every(({ kind, representation }) => kind === 'dense' && representation === 'f32')) {
+      return null;
+    }
+    this.packed ??= new Factors(this.left.dense(), this.right.dense());
+    return this.packed;
   }
 
   gather(ids: Tensor): Tensor {
@@ -104,6 +122,7 @@ export class LowRank implements Weight {
   dispose(): void {
     this.left.dispose();
     this.right.dispose();
+    this.packed?.dispose();
   }
 
   /** @param restoreFactor reads one factor, given the reader of its blobs */

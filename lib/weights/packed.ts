@@ -49,6 +49,12 @@ export function packedProduct(
       native.gemmQuantized(x.handle, precision, packed.handle, ...layout, ...epilogueArguments(options), y.handle);
       return y;
     },
+    multiplyPlus(x, factors, options) {
+      const y = empty([x.shape[0] ?? 0, rows]);
+      const end = [...factors.arguments(), ...epilogueArguments(options)] as const;
+      native.lowRankGemmQuantized(x.handle, precision, packed.handle, ...layout, ...end, y.handle);
+      return y;
+    },
     dispose() {
       packed.dispose();
     },

@@ -32,6 +32,12 @@ export function panelProduct(values: Tensor): Product {
       native.gemmPacked(x.handle, panels.handle, rows, columns, ...epilogueArguments(options), y.handle);
       return y;
     },
+    multiplyPlus(x, factors, options) {
+      const y = empty([x.shape[0] ?? 0, rows]);
+      const end = [...factors.arguments(), ...epilogueArguments(options)] as const;
+      native.lowRankGemmPacked(x.handle, panels.handle, rows, columns, ...end, y.handle);
+      return y;
+    },
     dispose() {
       panels.dispose();
     },

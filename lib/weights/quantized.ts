@@ -6,6 +6,7 @@ import { bagOfGathered, type FusedRows, fuseRows } from './bag';
 import { type BlobReader, corrupt, readArray, readScales, readTensor, toBlob } from './blob';
 import { codebookFor, decode, encode, NF4 } from './codebook';
 import type { QuantizedDescriptor } from './descriptor';
+import type { Factors } from './factors';
 import { describeInput, type InputPrecision, type InputQuantization, type StaticInput, staticInput } from './input';
 import { denseIntegerProduct, integersOf, type Product } from './integer';
 import { packedProduct, readsCodes } from './packed';
@@ -88,6 +89,10 @@ export class Quantized implements Weight {
       const product = this.integer ?? this.codesProduct();
       return product === null ? linear(x, this.dense(), options) : product.multiply(x, options);
     });
+  }
+
+  matmulPlus(x: Tensor, factors: Factors, options: MatmulOptions): Tensor | null {
+    return (this.integer ?? this.codesProduct())?.multiplyPlus?.(x, factors, options) ?? null;
   }
 
   gather(ids: Tensor): Tensor {

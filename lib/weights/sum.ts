@@ -5,14 +5,17 @@ import { type Tensor, tidy } from '../tensor';
 import { bagOfGathered } from './bag';
 import type { BlobReader } from './blob';
 import type { Descriptor, SumDescriptor } from './descriptor';
+import { LowRank } from './low-rank';
 import { prefixed, restoreParts } from './parts';
 import { served } from './served';
 import { TrainableSum } from './trainable-sum';
 import { assertMatrix, type MatmulOptions, type StoredWeight, type Weight } from './weight';
 
 /**
- * W ≈ weight + correction, such as codes and a low-rank form of what rounding lost, or a sparse weight and low-rank factors. Each keeps its
- * own kernels: the second product adds the first one's result while its own is in cache.
+ * W ≈ weight + correction, such as codes and a low-rank form of what rounding lost, or a sparse weight and low-rank factors.
+ *
+ * A dense weight or codes with f32 factors have one kernel, which adds the factors' product to the sums of the other while these are in
+ * cache. Otherwise each keeps its own, and the second product adds the first one's result.
  */
 export class Sum implements Weight {
   readonly kind = 'sum';
@@ -56,6 +59,9 @@ export class Sum implements Weight {
 
   matmul(x: Tensor, { bias = null, activation = null, residual = null }: MatmulOptions = {}): Tensor {
     return served([x], () => {
+      const factors = this.correction instanceof LowRank ? this.correction.factors() : null;
+      const together = factors && this.weight.matmulPlus?.(x, factors, { bias, activation, residual });
+      if (together) return together;
       // Whatever is added last goes into the first product, unless an activation stands between.
       const part = this.correction.matmul(x, activation === null ? { residual } : {});
       const y = this.weight.matmul(x, { bias, residual: part });

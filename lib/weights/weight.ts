@@ -3,6 +3,7 @@ import { TersorError } from '../errors';
 import type { TensorEntry } from '../formats/safetensors';
 import type { Tensor } from '../tensor';
 import type { Descriptor } from './descriptor';
+import type { Factors } from './factors';
 import type { StaticInput } from './input';
 import type { TrainableMatrix } from './trainable';
 
@@ -43,6 +44,8 @@ export interface Weight extends LinearOperator {
     | 'low-rank'
     | 'sum'
     | 'product-quantized';
+  /** As `matmul`, with this weight plus one of low rank, in one pass of one kernel; null where there is none. */
+  matmulPlus?(x: Tensor, factors: Factors, options: MatmulOptions): Tensor | null;
   /** Short text for tables, such as "int8 per channel, 80.0 % sparse". */
   readonly representation: string;
   /** Bytes of everything that a runtime needs: codes, scales, zero points, indices. Equal to the bytes in the file, without its header. */

@@ -159,6 +159,13 @@ typedef struct tersor_packed {
   int64_t rows, cols;
 } tersor_packed;
 
+// A weight [rows, cols] of low rank, left [rows, rank] * right [rank, cols], as pack_low_rank lays it out for this
+// backend.
+typedef struct tersor_low_rank {
+  tersor_tensor packed;  // f32 [low_rank_elements(rows, cols, rank)]
+  int64_t rows, cols, rank;
+} tersor_low_rank;
+
 // A quantized weight [rows, cols] as pack_quantized lays it out for this backend.
 typedef struct tersor_quantized {
   tersor_tensor packed;  // u8 [quantized_bytes(rows, cols, bits, group_size, has_offsets)]
@@ -309,6 +316,15 @@ typedef enum tersor_input_precision {
   TERSOR_INPUT_INT8 = 2
 } tersor_input_precision;
 
+// The weight that one of low rank is added to: one of three, the others null.
+typedef struct tersor_addend {
+  const tersor_packed* dense;
+  const tersor_quantized* quantized;
+  tersor_input_precision precision;  // of a product with `quantized`
+  const tersor_int8_weight* int8;    // with `scales`, f32 [rows] or [1]; each row of x gets codes of its own
+  const tersor_tensor* scales;
+} tersor_addend;
+
 typedef struct tersor_adam_options {
   float learning_rate, beta1, beta2, epsilon;
   float weight_decay;       // added to the gradient (L2) unless decoupled
@@ -382,6 +398,17 @@ typedef struct tersor_backend {
   // infinity in a row of x give what f32 arithmetic gives, and do not touch other rows.
   tersor_status (*gemm_quantized)(tersor_context*, const tersor_tensor* x, tersor_input_precision,
                                   const tersor_quantized* w, const tersor_epilogue*, const tersor_tensor* y);
+
+  // Elements of a packed weight of low rank.
+  int64_t (*low_rank_elements)(int64_t rows, int64_t cols, int64_t rank);
+  // Lays out left f32 [rows, rank] and right f32 [rank, cols].
+  tersor_status (*pack_low_rank)(tersor_context*, const tersor_tensor* left, const tersor_tensor* right,
+                                 const tersor_tensor* packed);
+  // y[M,N] = epilogue(x * addend^T + (x * right^T) * left^T), x f32 [M,K]: the addend's product as gemm_packed,
+  // gemm_quantized or gemm_int8 makes it, or none when it is null, and the other in f32, added to its sums
+  // before the epilogue.
+  tersor_status (*low_rank_gemm)(tersor_context*, const tersor_tensor* x, const tersor_addend*,
+                                 const tersor_low_rank* w, const tersor_epilogue*, const tersor_tensor* y);
 
   // --- sparse products ---
   // Rows of at most 2^31 / (255 * 128) nonzeros when values are integers. bytes i64 [1]: of what pack_csr writes. u32

@@ -112,6 +112,14 @@ napi_value packed_elements(Arguments& in) {
   return Napi::Number::New(in.env(), static_cast<double>(elements));
 }
 
+// rows, cols, rank, device -> elements of a weight of low rank packed there
+napi_value low_rank_elements(Arguments& in) {
+  const int64_t rows = in.integer("rows", 0, INT32_MAX), cols = in.integer("cols", 0, INT32_MAX);
+  const int64_t rank = in.integer("rank", 0, INT32_MAX);
+  const tersor_backend* backend = backend_of(in.text("device"));
+  return Napi::Number::New(in.env(), static_cast<double>(backend->low_rank_elements(rows, cols, rank)));
+}
+
 // rows, cols, bits, groupSize, hasOffsets, device -> bytes of a weight packed there
 napi_value quantized_bytes(Arguments& in) {
   const int64_t rows = in.integer("rows", 0, INT32_MAX), cols = in.integer("cols", 0, INT32_MAX);
@@ -230,6 +238,7 @@ constexpr Function kFunctions[] = {
     {"createCancelToken", 0, create_cancel_token},
     {"cancel", 1, cancel},
     {"packedElements", 4, packed_elements},
+    {"lowRankElements", 4, low_rank_elements},
     {"quantizedBytes", 6, quantized_bytes},
     {"int8Bytes", 3, int8_bytes},
     {"nmBytes", 5, nm_bytes},

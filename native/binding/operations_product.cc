@@ -404,6 +404,95 @@ auto gemm_quantized(Arguments& in) {
       };
 }
 
+auto pack_low_rank(Arguments& in) {
+  const Operand left = in.input("left", kF32, 2);
+  const Operand right = in.input("right", kF32, 2);
+  in.expect_shape(right, {left.dim(1), kAny}, {left});
+  const Operand packed = in.output("packed", kF32);
+  in.expect_shape(packed, {in.backend().low_rank_elements(left.dim(0), right.dim(1), left.dim(1))}, {left, right});
+  return [left = left.tensor(), right = right.tensor(), packed = packed.tensor()](const tersor_backend& backend,
+                                                                                  tersor_context* context) {
+    return backend.pack_low_rank(context, &left, &right, &packed);
+  };
+}
+
+// A weight that one of low rank is added to, by value: `view` has pointers to what is in use.
+struct NoAddend {
+  const tersor_addend* view(tersor_addend&) const { return nullptr; }
+};
+
+struct DenseAddend {
+  tersor_packed w;
+  const tersor_addend* view(tersor_addend& addend) const {
+    addend.dense = &w;
+    return &addend;
+  }
+};
+
+struct QuantizedAddend {
+  tersor_input_precision precision;
+  tersor_quantized w;
+  const tersor_addend* view(tersor_addend& addend) const {
+    addend.quantized = &w;
+    addend.precision = precision;
+    return &addend;
+  }
+};
+
+struct Int8Addend {
+  Int8Weight w;
+  const tersor_addend* view(tersor_addend& addend) const {
+    addend.int8 = &w.view;
+    addend.scales = &w.scales;
+    return &addend;
+  }
+};
+
+// What follows x and the weight [rows, cols] that the one of low rank is added to, if there is one.
+template <typename Addend>
+auto read_low_rank_gemm(Arguments& in, const Operand& from, const Addend& addend, int64_t rows, int64_t cols) {
+  const Operand packed = in.input("packed", kF32, 1);
+  const int64_t rank = in.integer("rank", 0, INT32_MAX);
+  in.expect_shape(packed, {in.backend().low_rank_elements(rows, cols, rank)});
+  in.expect_shape(from, {kAny, cols});
+  const Epilogue epilogue = read_epilogue(in, from.dim(0), rows);
+  const Operand y = in.output("y", kF32);
+  in.expect_shape(y, {from.dim(0), rows}, {from});
+  return [=, w = tersor_low_rank{packed.tensor(), rows, cols, rank}, x = from.tensor(), y = y.tensor()](
+             const tersor_backend& backend, tersor_context* context) {
+    tersor_addend view{};
+    const tersor_epilogue end = epilogue.view();
+    return backend.low_rank_gemm(context, &x, addend.view(view), &w, &end, &y);
+  };
+}
+
+auto low_rank_gemm(Arguments& in) {
+  const Operand x = in.input("x", kF32, 2);
+  const int64_t rows = in.integer("rows", 0, INT32_MAX);
+  const int64_t cols = in.integer("cols", 0, INT32_MAX);
+  return read_low_rank_gemm(in, x, NoAddend{}, rows, cols);
+}
+
+auto low_rank_gemm_packed(Arguments& in) {
+  const Operand x = in.input("x", kF32, 2);
+  const DenseAddend addend{read_packed(in)};
+  return read_low_rank_gemm(in, x, addend, addend.w.rows, addend.w.cols);
+}
+
+auto low_rank_gemm_quantized(Arguments& in) {
+  const Operand x = in.input("x", kF32, 2);
+  const auto precision =
+      static_cast<tersor_input_precision>(in.integer("precision", TERSOR_INPUT_F32, TERSOR_INPUT_INT8));
+  const QuantizedAddend addend{precision, read_quantized(in)};
+  return read_low_rank_gemm(in, x, addend, addend.w.rows, addend.w.cols);
+}
+
+auto low_rank_gemm_int8_dynamic(Arguments& in) {
+  const Operand x = in.input("x", kF32, 2);
+  const Int8Addend addend{Int8Weight::read(in)};
+  return read_low_rank_gemm(in, x, addend, addend.w.view.rows, addend.w.view.cols);
+}
+
 auto svd(Arguments& in) {
   const Operand a = in.input("a", kF32, 2);
   const int64_t m = a.dim(0), n = a.dim(1), k = std::min(m, n);
@@ -473,6 +562,11 @@ constexpr Operation kOperations[] = {
     operation<csr_gemm>("csrGemm", 8),
     operation<csr_gemm_int8>("csrGemmInt8", 12),
     operation<gemm_quantized>("gemmQuantized", 12),
+    operation<pack_low_rank>("packLowRank", 3),
+    operation<low_rank_gemm>("lowRankGemm", 9),
+    operation<low_rank_gemm_packed>("lowRankGemmPacked", 10),
+    operation<low_rank_gemm_quantized>("lowRankGemmQuantized", 14),
+    operation<low_rank_gemm_int8_dynamic>("lowRankGemmInt8Dynamic", 11),
     operation<csr_set_values>("csrSetValues", 5),
     operation<csr_sddmm>("csrSddmm", 6),
     operation<nm_gemm>("nmGemm", 10),

@@ -34,6 +34,11 @@ tersor_status pack_codebook(tersor_context*, const tersor_tensor* codes, const t
                             const tersor_tensor* packed);
 tersor_status gemm_quantized(tersor_context*, const tersor_tensor* x, tersor_input_precision, const tersor_quantized* w,
                              const tersor_epilogue*, const tersor_tensor* y);
+int64_t low_rank_elements(int64_t rows, int64_t cols, int64_t rank);
+tersor_status pack_low_rank(tersor_context*, const tersor_tensor* left, const tersor_tensor* right,
+                            const tersor_tensor* packed);
+tersor_status low_rank_gemm(tersor_context*, const tersor_tensor* x, const tersor_addend*, const tersor_low_rank* w,
+                            const tersor_epilogue*, const tersor_tensor* y);
 tersor_status csr_packed_bytes(tersor_context*, const tersor_csr* w, const tersor_tensor* bytes);
 tersor_status pack_csr(tersor_context*, const tersor_csr* w, const tersor_tensor* packed);
 tersor_status csr_gemm(tersor_context*, const tersor_tensor* x, const tersor_packed_csr* w, const tersor_epilogue*,

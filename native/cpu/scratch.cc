@@ -19,7 +19,7 @@ struct Scratch {
   size_t bytes = 0;
 };
 
-thread_local Scratch of_call, of_chunk;
+thread_local Scratch of_call, of_chunk, of_operand;
 
 tersor_status grow(tersor_context* context, Scratch& own, size_t bytes, void** out) {
   if (bytes > own.bytes) {
@@ -41,6 +41,10 @@ tersor_status scratch(tersor_context* context, size_t bytes, void** out) { retur
 
 tersor_status chunk_scratch(tersor_context* context, size_t bytes, void** out) {
   return grow(context, of_chunk, bytes, out);
+}
+
+tersor_status operand_scratch(tersor_context* context, size_t bytes, void** out) {
+  return grow(context, of_operand, bytes, out);
 }
 
 }  // namespace tersor::cpu

@@ -12,4 +12,7 @@ tersor_status scratch(tersor_context* context, size_t bytes, void** out);
 // input.
 tersor_status chunk_scratch(tersor_context* context, size_t bytes, void** out);
 
+// The same for what an operation makes and hands to others, which take scratch() of their own.
+tersor_status operand_scratch(tersor_context* context, size_t bytes, void** out);
+
 }  // namespace tersor::cpu

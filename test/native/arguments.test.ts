@@ -37,6 +37,7 @@ describe('native operations', () => {
       'createCancelToken',
       'cancel',
       'packedElements',
+      'lowRankElements',
       'quantizedBytes',
       'int8Bytes',
       'nmBytes',

@@ -109,6 +109,9 @@ const packedCsr = (values: () => Tensor): Argument[] =>
 /** A tile of 128 bytes of sums and one step of 128 bytes of codes. */
 const int8Weight = () => [u8([256], 1, 2, 3), 2, 3, f32([2], 0.25, 0.5)];
 const epilogue = () => [f32([2], 1, -1), Activation.relu, f32([4, 2], 0.5)];
+/** Factors of rank 3 of a weight [2, columns], each padded to 32 columns. */
+const lowRank = (columns: number) => [f32([32 * columns + 32 * 3], 1, -2), 3];
+const lowRankEnd = () => [f32([2], 0.5), Activation.relu, f32([3, 2], 0.5), zeros([3, 2])];
 const int8Epilogue = () => [0.5, 3, f32([2], 0.25, 0.5), i32([2], 3, 3), f32([2], 1, -1), Activation.relu, null];
 /** One panel of 16 rows with blocks at columns 0 to 3 and 4, scales, sums of rows, bias and activation. */
 const int8Blocks = () => [
@@ -247,6 +250,42 @@ export const CASES: OperationCase[] = [
       zeros([2, 33]),
     ],
     outputs: [11],
+  },
+  {
+    operation: 'packLowRank',
+    args: () => [f32([2, 3], 1, -2), f32([3, 4], 1), zeros([32 * 4 + 32 * 3])],
+    outputs: [2],
+  },
+  {
+    operation: 'lowRankGemm',
+    args: () => [f32([3, 4], 1, 2, -3), 2, 4, ...lowRank(4), ...lowRankEnd()],
+    outputs: [8],
+  },
+  {
+    operation: 'lowRankGemmPacked',
+    args: () => [f32([3, 4], 1, 2, -3), f32([16 * 4], 1, -2), 2, 4, ...lowRank(4), ...lowRankEnd()],
+    outputs: [9],
+  },
+  {
+    operation: 'lowRankGemmQuantized',
+    args: () => [
+      f32([3, 4], 1, 2, -3),
+      InputPrecision.int8,
+      u8([128 + 192 + 256], 1, 2, 3),
+      2,
+      4,
+      4,
+      8,
+      false,
+      ...lowRank(4),
+      ...lowRankEnd(),
+    ],
+    outputs: [13],
+  },
+  {
+    operation: 'lowRankGemmInt8Dynamic',
+    args: () => [f32([3, 3], 1, 2, -3), ...int8Weight(), ...lowRank(3), ...lowRankEnd()],
+    outputs: [10],
   },
   {
     operation: 'csrPackedBytes',

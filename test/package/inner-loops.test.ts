@@ -11,7 +11,7 @@ const MULTIPLY_ADD = /^(vpdpbusd|vpdpwssd|vdpbf16ps|vfmadd)/;
 const FEWEST_MULTIPLY_ADDS = 8;
 
 /** Folders of kernels that do little else than multiply and add. */
-const PRODUCTS = /cpu\/(gemm|quantized|sparse|linalg)\//;
+const PRODUCTS = /cpu\/(gemm|low_rank|quantized|sparse|linalg)\//;
 
 interface Instruction {
   readonly address: number;

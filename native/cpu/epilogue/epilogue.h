@@ -1,5 +1,6 @@
 // What every product ends with, on a tile of its sums that is still in cache:
-//   y = activation(sums + bias) + residual.
+//   y = activation(sums + bias) + residual,
+// the sums being those of one product, or of two (low_rank).
 // The same bits on every ISA.
 #pragma once
 
@@ -7,6 +8,7 @@
 
 #include "backend/backend.h"
 #include "backend/kernels.h"
+#include "cpu/low_rank/low_rank.h"
 
 namespace tersor::cpu {
 
@@ -16,9 +18,20 @@ struct Epilogue {
   const float* residual;  // [m, columns] or null
   tersor_activation activation;
   int64_t columns;
+  LowRankTerm low_rank{};  // added to the sums first
 
   // True when y = sums.
-  bool is_identity() const { return bias == nullptr && residual == nullptr && activation == TERSOR_IDENTITY; }
+  bool is_identity() const {
+    return bias == nullptr && residual == nullptr && activation == TERSOR_IDENTITY && low_rank.reduced == nullptr;
+  }
+
+  // Of a product with the rows from `row` on alone.
+  Epilogue from_row(int64_t row) const {
+    Epilogue rest = *this;
+    if (residual != nullptr) rest.residual += row * columns;
+    if (low_rank.reduced != nullptr) rest.low_rank.reduced += row * low_rank.rank;
+    return rest;
+  }
 };
 
 // A null epilogue is the identity.
@@ -44,6 +57,15 @@ inline void apply_epilogue(const Epilogue& epilogue, const EpilogueTile& tile, c
                            float* y) {
   epilogue_kernels.best()(epilogue, tile, sums, sums_stride, y + tile.row * epilogue.columns + tile.column,
                           epilogue.columns);
+}
+
+// The same for the sums of a product that may have a term of low rank.
+inline void finish_sums(const Epilogue& epilogue, const EpilogueTile& tile, float* sums, int64_t sums_stride,
+                        float* y) {
+  if (epilogue.low_rank.reduced != nullptr) {
+    epilogue.low_rank.add_to(tile.row, tile.rows, tile.column, tile.width, sums, sums_stride);
+  }
+  apply_epilogue(epilogue, tile, sums, sums_stride, y);
 }
 
 }  // namespace tersor::cpu

@@ -18,8 +18,8 @@ const KernelList<GemmKernel> gemm_kernels("gemm", {
 
 void gemm_finish(const GemmArguments& arguments, int64_t row, int64_t rows, int64_t column, int64_t columns) {
   if (arguments.epilogue.is_identity()) return;
-  const float* sums = arguments.c + row * arguments.n + column;
-  apply_epilogue(arguments.epilogue, {row, rows, column, columns}, sums, arguments.n, arguments.c);
+  float* sums = arguments.c + row * arguments.n + column;
+  finish_sums(arguments.epilogue, {row, rows, column, columns}, sums, arguments.n, arguments.c);
 }
 
 tersor_status gemm(tersor_context* context, const tersor_tensor* a, int32_t transpose_a, const tersor_tensor* b,

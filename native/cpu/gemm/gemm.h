@@ -40,6 +40,10 @@ GemmKernel gemm_avx512;
 // Applies the epilogue in place to columns [column, column + columns) of rows [row, row + rows) of c.
 void gemm_finish(const GemmArguments& arguments, int64_t row, int64_t rows, int64_t column, int64_t columns);
 
+// gemm_packed with an epilogue of ours.
+tersor_status multiply_packed(tersor_context* context, const tersor_tensor* x, const tersor_packed* w,
+                              const Epilogue& epilogue, const tersor_tensor* y);
+
 // Runs a kernel; on failure fills the context's message.
 tersor_status run_gemm(GemmKernel* kernel, const GemmArguments& arguments, tersor_context* context,
                        const char* operation);

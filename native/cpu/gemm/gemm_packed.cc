@@ -53,6 +53,11 @@ tersor_status pack_gemm(tersor_context* context, const tersor_tensor* w, const t
 
 tersor_status gemm_packed(tersor_context* context, const tersor_tensor* x, const tersor_packed* w,
                           const tersor_epilogue* epilogue, const tersor_tensor* y) {
+  return multiply_packed(context, x, w, make_epilogue(epilogue, w->rows), y);
+}
+
+tersor_status multiply_packed(tersor_context* context, const tersor_tensor* x, const tersor_packed* w,
+                              const Epilogue& epilogue, const tersor_tensor* y) {
   const GemmArguments arguments = {
       .m = x->shape[0],
       .n = w->rows,
@@ -62,7 +67,7 @@ tersor_status gemm_packed(tersor_context* context, const tersor_tensor* x, const
       .panels = data_of<const float>(&w->panels),
       .bf16_panels = w->panels.dtype == TERSOR_BF16,
       .c = data_of<float>(y),
-      .epilogue = make_epilogue(epilogue, w->rows),
+      .epilogue = epilogue,
       .accumulate = false,
       .cancel = context->cancel,
   };

@@ -19,6 +19,12 @@ const KernelList<Int8Kernel> gemm_int8_kernels("gemm_int8", {
 tersor_status gemm_int8_with(Int8Kernel* kernel, tersor_context* context, const tersor_tensor* x,
                              const tersor_int8_weight* w, const tersor_int8_codes* input, const tersor_tensor* scales,
                              const tersor_epilogue* epilogue, const tersor_int8_codes* output, const tersor_tensor* y) {
+  return multiply_int8(kernel, context, x, w, input, scales, make_epilogue(epilogue, w->rows), output, y);
+}
+
+tersor_status multiply_int8(Int8Kernel* kernel, tersor_context* context, const tersor_tensor* x,
+                            const tersor_int8_weight* w, const tersor_int8_codes* input, const tersor_tensor* scales,
+                            const Epilogue& epilogue, const tersor_int8_codes* output, const tersor_tensor* y) {
   tersor_status status = check_int8_depth(context, w->cols, "gemm_int8");
   if (status == TERSOR_OK && input != nullptr)
     status = check_int8_codes(context, input, x->dtype, "input of gemm_int8");
@@ -33,7 +39,7 @@ tersor_status gemm_int8_with(Int8Kernel* kernel, tersor_context* context, const 
                           .nm = nullptr,
                           .scales = data_of<const float>(scales),
                           .one_scale = elements_of(scales) == 1,
-                          .epilogue = make_epilogue(epilogue, w->rows),
+                          .epilogue = epilogue,
                           .y = floats ? data_of<float>(y) : nullptr,
                           .codes = floats ? nullptr : data_of<uint8_t>(y),
                           .encoding = output == nullptr ? Encoding{} : u8_encoding(output->scale, output->zero_point)});

@@ -81,5 +81,8 @@ tersor_status gemm_int8_tiles(tersor_context* context, const Int8Product& produc
 tersor_status gemm_int8_with(Int8Kernel* kernel, tersor_context* context, const tersor_tensor* x,
                              const tersor_int8_weight* w, const tersor_int8_codes* input, const tersor_tensor* scales,
                              const tersor_epilogue* epilogue, const tersor_int8_codes* output, const tersor_tensor* y);
+tersor_status multiply_int8(Int8Kernel* kernel, tersor_context* context, const tersor_tensor* x,
+                            const tersor_int8_weight* w, const tersor_int8_codes* input, const tersor_tensor* scales,
+                            const Epilogue& epilogue, const tersor_int8_codes* output, const tersor_tensor* y);
 
 }  // namespace tersor::cpu

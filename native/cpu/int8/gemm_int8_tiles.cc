@@ -137,7 +137,7 @@ class TilePass {
     panel.y_stride = kInt8Columns;
     multiply_(panel);
     const EpilogueTile place = {row_ + i, panel.rows, column, columns};
-    if (product_.y != nullptr) return apply_epilogue(epilogue, place, results_, kInt8Columns, product_.y);
+    if (product_.y != nullptr) return finish_sums(epilogue, place, results_, kInt8Columns, product_.y);
     epilogue_kernels.best()(epilogue, place, results_, kInt8Columns, results_, kInt8Columns);
     for (int64_t r = 0; r < panel.rows; ++r) {
       uint8_t* codes = product_.codes + (row_ + i + r) * product_.w.rows + column;

@@ -26,9 +26,9 @@ int64_t tile_grain(const QuantizedProduct& product, int64_t rows) {
   return std::max<int64_t>(1, kProductsPerChunk / products);
 }
 
-void write_tile(const QuantizedProduct& product, int64_t tile, int64_t row, int64_t rows, const float* sums) {
+void write_tile(const QuantizedProduct& product, int64_t tile, int64_t row, int64_t rows, float* sums) {
   const int64_t column = tile * kTileColumns, columns = std::min(kTileColumns, product.w.rows - column);
-  apply_epilogue(product.epilogue, {row, rows, column, columns}, sums, kTileColumns, product.y);
+  finish_sums(product.epilogue, {row, rows, column, columns}, sums, kTileColumns, product.y);
 }
 
 // A few rows of x with codes of a codebook.
@@ -94,12 +94,18 @@ tersor_status gemm_quantized_float(tersor_context* context, const QuantizedProdu
 tersor_status gemm_quantized_with(QuantizedKernel* kernel, tersor_context* context, const tersor_tensor* x,
                                   tersor_input_precision precision, const tersor_quantized* w,
                                   const tersor_epilogue* epilogue, const tersor_tensor* y) {
+  return multiply_quantized(kernel, context, x, precision, w, make_epilogue(epilogue, w->rows), y);
+}
+
+tersor_status multiply_quantized(QuantizedKernel* kernel, tersor_context* context, const tersor_tensor* x,
+                                 tersor_input_precision precision, const tersor_quantized* w, const Epilogue& epilogue,
+                                 const tersor_tensor* y) {
   const QuantizedProduct product = {
       .m = x->shape[0],
       .x = data_of<const float>(x),
       .digits = 3 - static_cast<int>(precision),
       .w = {data_of<const uint8_t>(&w->packed), w->rows, w->cols, w->bits, w->group_size, w->has_offsets != 0},
-      .epilogue = make_epilogue(epilogue, w->rows),
+      .epilogue = epilogue,
       .y = data_of<float>(y),
   };
   if (product.m == 0 || w->rows == 0) return TERSOR_OK;

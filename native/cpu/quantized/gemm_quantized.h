@@ -37,6 +37,9 @@ QuantizedKernel gemm_quantized_neoni8mm;
 tersor_status gemm_quantized_with(QuantizedKernel* kernel, tersor_context* context, const tersor_tensor* x,
                                   tersor_input_precision precision, const tersor_quantized* w,
                                   const tersor_epilogue* epilogue, const tersor_tensor* y);
+tersor_status multiply_quantized(QuantizedKernel* kernel, tersor_context* context, const tersor_tensor* x,
+                                 tersor_input_precision precision, const tersor_quantized* w, const Epilogue& epilogue,
+                                 const tersor_tensor* y);
 
 // --- what kernels share ----------------------------------------------------------------------------------------------
 
@@ -46,8 +49,8 @@ inline constexpr int64_t kPassRows = 128;
 // Tiles per chunk of a pass over `rows` rows: some hundred thousand products.
 int64_t tile_grain(const QuantizedProduct& product, int64_t rows);
 
-// Writes the epilogue of sums [rows][32] into the columns of tile `tile` that there are, from row `row` of y on.
-void write_tile(const QuantizedProduct& product, int64_t tile, int64_t row, int64_t rows, const float* sums);
+// Writes the epilogue of sums [rows][32], which it may change, into the columns of tile `tile` that there are, from row `row` of y on.
+void write_tile(const QuantizedProduct& product, int64_t tile, int64_t row, int64_t rows, float* sums);
 
 // What a vector ISA brings to the kernels in f32.
 struct FloatTiles {

@@ -227,7 +227,7 @@ tersor_status gemm_quantized_digits(tersor_context* context, const QuantizedProd
       run.m = end - i;
       run.x += (row + i) * w.columns;
       run.y += (row + i) * w.rows;
-      if (run.epilogue.residual != nullptr) run.epilogue.residual += (row + i) * w.rows;
+      run.epilogue = product.epilogue.from_row(row + i);
       status = fallback(context, run);
       if (status != TERSOR_OK) return status;
     }

@@ -160,6 +160,12 @@ TEST_CASE("gemm beyond one block of rows, columns or depth") {
   }
 }
 
+TEST_CASE("gemm of one row by a panel of 48 columns beside one of 32") {
+  for (const int64_t n : {65, 80, 161, 176, 784}) {
+    for (const int64_t k : {1, 50, 500}) check_every_kernel({1, n, k, false, true, true, true, false});
+  }
+}
+
 TEST_CASE("gemm with an empty dimension: no sum is 0, no row is no work") {
   for (int mix = 0; mix < 32; ++mix) {
     check_every_kernel(with_flags(3, 5, 0, mix));

@@ -116,8 +116,9 @@ class PanelProduct {
     return parallel_for(g_.cancel, panels * row_parts, grain, [&](int64_t begin, int64_t end) {
       if (rows == 1 && !packs_b_) {
         for (int64_t unit = begin; unit < end;) {
+          // A tile has one stride, that of whole panels; those behind them are narrower.
           const bool two =
-              unit + 1 < end && sequence_[unit].width == kPanelColumns && tiles_.row_columns == 2 * kPanelColumns;
+              unit + 1 < end && sequence_[unit + 1].width == kPanelColumns && tiles_.row_columns == 2 * kPanelColumns;
           multiply_row(row, p, pass, unit, two);
           unit += two ? 2 : 1;
         }

@@ -1,4 +1,13 @@
-import type { FactorizeStep, ProductQuantizeStep, PruneStep, QuantizeStep, Recipe, Retrain, Step } from './schema';
+import type {
+  FactorizeStep,
+  ProductQuantizeStep,
+  PruneStep,
+  QuantizationCorrection,
+  QuantizeStep,
+  Recipe,
+  Retrain,
+  Step,
+} from './schema';
 
 /**
  * Says in plain English what a recipe does, one line for each step; with several variants, each is headed by its name.
@@ -57,6 +66,7 @@ function describeQuantize({
   granularity,
   groupSize,
   activations,
+  correction,
   retrain,
 }: QuantizeStep): string {
   const scope = granularity === 'group' ? `group of ${groupSize}` : granularity;
@@ -64,7 +74,7 @@ function describeQuantize({
   const inputs = activations ? `, inputs to ${plural(activations.bits, 'bit')} (${observer})` : '';
   const how = retrain ? `; retrain with the rounding for ${describeRetrain(retrain)}` : ', after training';
   const rounding = method === 'gptq' ? ' by GPTQ' : '';
-  return `Quantize ${weights.join(', ')}${rounding} to ${plural(bits, 'bit')}, ${codesOf(scheme)}, one scale per ${scope}${inputs}${how}`;
+  return `Quantize ${weights.join(', ')}${rounding} to ${plural(bits, 'bit')}, ${codesOf(scheme)}, one scale per ${scope}${inputs}${how}${correction ? describeCorrection(correction) : ''}`;
 }
 
 function codesOf(scheme: QuantizeStep['scheme']): string {
@@ -75,6 +85,11 @@ function codesOf(scheme: QuantizeStep['scheme']): string {
 function describeFactorize({ weights, method, rank, energy, retrain }: FactorizeStep): string {
   const size = rank === undefined ? `the rank that keeps ${percent(energy ?? 1)} of the energy` : `rank ${rank}`;
   return `Factorize ${weights.join(', ')} by ${method.toUpperCase()} to ${size}${retrain ? `; retrain the factors for ${describeRetrain(retrain)}` : ''}`;
+}
+
+function describeCorrection({ rank, energy }: QuantizationCorrection): string {
+  const size = rank === undefined ? `the rank that holds ${percent(energy ?? 1)} of its energy` : `rank ${rank}`;
+  return `; add the error by SVD to ${size}`;
 }
 
 function describeProductQuantize({ weights, subspaces, bits, retrain }: ProductQuantizeStep): string {

@@ -94,22 +94,26 @@ function outline(step: Step) {
     };
   }
   if ('quantize' in step) {
-    const { weights: patterns, method, bits, scheme, retrain } = step.quantize;
+    const { weights: patterns, method, bits, scheme, correction, retrain } = step.quantize;
     const codes = scheme === 'nf4' ? 'nf4' : scheme === 'kmeans' ? `kmeans ${2 ** bits}` : `int${bits}`;
-    const label = method === 'gptq' ? `${codes} gptq` : codes;
+    const rounded = method === 'gptq' ? `${codes} gptq` : codes;
+    const label = correction === undefined ? rounded : `${rounded} + ${lowRankLabel(correction)}`;
     const needsData = retrain !== undefined || calibrates(step.quantize) || method === 'gptq';
     return { label, patterns, retrain, needsData };
   }
   if ('factorize' in step) {
     const { weights: patterns, rank, energy, retrain } = step.factorize;
-    const label = rank === undefined ? `svd ${percent(energy ?? 1)} energy` : `svd rank ${rank}`;
-    return { label, patterns, retrain, needsData: retrain !== undefined };
+    return { label: `svd ${lowRankLabel({ rank, energy })}`, patterns, retrain, needsData: retrain !== undefined };
   }
   if ('productQuantize' in step) {
     const { weights: patterns, subspaces, bits, retrain } = step.productQuantize;
     return { label: `product ${subspaces} x int${bits}`, patterns, retrain, needsData: retrain !== undefined };
   }
   return { label: 'retrain', patterns: null, retrain: step.retrain, needsData: true };
+}
+
+function lowRankLabel({ rank, energy }: { rank?: number | undefined; energy?: number | undefined }): string {
+  return rank === undefined ? `${percent(energy ?? 1)} energy` : `rank ${rank}`;
 }
 
 function percent(fraction: number): string {

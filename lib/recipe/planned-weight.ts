@@ -4,7 +4,7 @@ import { TersorError } from '../errors';
 import type { WeightRole } from '../models';
 import { LowRank, type QuantizationScheme, Sum, type Weight } from '../weights';
 import { assertPackable, type Compression } from '../weights/trainable';
-import type { FactorizeStep, ProductQuantizeStep, QuantizeStep, Step } from './schema';
+import type { FactorizeStep, ProductQuantizeStep, QuantizationCorrection, QuantizeStep, Step } from './schema';
 
 /** A weight as the steps so far leave it. */
 export interface PlannedWeight {
@@ -67,6 +67,7 @@ function changed(weight: PlannedWeight, change: Partial<Compression>): PlannedWe
 function quantized(weight: PlannedWeight, step: QuantizeStep): PlannedWeight {
   const scheme = schemeOf(step);
   if (step.method === 'gptq') assertMultiplied(weight, 'gptq');
+  if (step.correction !== undefined) return corrected(quantized(weight, withoutCorrection(step)), step.correction);
   if (step.activations === undefined) return changed(weight, { scheme });
   if (weight.role === 'embedding') {
     throw new TersorError(
@@ -75,6 +76,21 @@ function quantized(weight: PlannedWeight, step: QuantizeStep): PlannedWeight {
     );
   }
   return changed(weight, { scheme, inputs: true });
+}
+
+function withoutCorrection({ correction: _, ...step }: QuantizeStep): QuantizeStep {
+  return step;
+}
+
+/** The weight with factors of what rounding took from it. */
+function corrected(weight: PlannedWeight, { rank }: QuantizationCorrection): PlannedWeight {
+  if (weight.made !== undefined) {
+    throw new TersorError(
+      'ERR_TERSOR_UNSUPPORTED',
+      `expected a weight that is no product or sum to correct, got a ${weight.made} one`,
+    );
+  }
+  return { ...weight, matrices: [...weight.matrices, ...factorsOf(weight.shape, rank)], made: 'sum' };
 }
 
 /** @throws ERR_TERSOR_UNSUPPORTED unless it is a dense weight that inputs are multiplied by */
@@ -97,6 +113,11 @@ function factorized(weight: PlannedWeight, { rank }: FactorizeStep): PlannedWeig
       `expected a dense weight to factorize, got a ${kind} one: factorize before other steps`,
     );
   }
+  return { role, shape, matrices: factorsOf(shape, rank), made: 'low-rank' };
+}
+
+/** @throws ERR_TERSOR_OUT_OF_RANGE for a rank that saves nothing, and a matrix too small for any */
+function factorsOf(shape: readonly number[], rank: number | undefined): PlannedMatrix[] {
   const [rows, columns] = shape as readonly [number, number];
   const limit = largestRank(rows, columns);
   if ((rank ?? 1) > limit) {
@@ -108,7 +129,7 @@ function factorized(weight: PlannedWeight, { rank }: FactorizeStep): PlannedWeig
   }
   // How many an energy keeps is known only later; at least 1.
   const inner = rank ?? 1;
-  return { role, shape, matrices: [dense([rows, inner]), dense([inner, columns])], made: 'low-rank' };
+  return [dense([rows, inner]), dense([inner, columns])];
 }
 
 function productQuantized(weight: PlannedWeight, { subspaces }: ProductQuantizeStep): PlannedWeight {

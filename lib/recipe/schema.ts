@@ -188,6 +188,24 @@ const activationQuantizationSchema = withRules(
   return { ...activations, percentile: activations.percentile ?? 99.99 };
 });
 
+const correctionSchema = withRules(
+  z.strictObject({
+    /** Columns of the first factor and rows of the second. Either this or `energy`. */
+    rank: count.exactOptional(),
+    /** Smallest rank that gives back this fraction of the error's sum of squares, above 0 and up to 1. Either this or `rank`. */
+    energy: part.exactOptional(),
+  }),
+  [
+    {
+      keys: ['rank', 'energy'],
+      broken: ({ rank, energy }) => {
+        if ((rank === undefined) !== (energy === undefined)) return false;
+        return `expected either rank or energy, got ${rank === undefined ? 'neither' : 'both'}`;
+      },
+    },
+  ],
+);
+
 const quantizeSchema = withRules(
   z.strictObject({
     /** Names of the weights to quantize; '*' in a name stands for any characters. */
@@ -211,6 +229,11 @@ const quantizeSchema = withRules(
     groupSize: count.exactOptional(),
     /** Quantize the layers' inputs too, so that they run on integers; left out means that they stay in floating point. */
     activations: activationQuantizationSchema.exactOptional(),
+    /**
+     * Add the best approximation of what rounding took, as two f32 factors of low rank (LoRC: Yao et al., arXiv 2303.08302; LQER: Zhang et
+     * al., arXiv 2402.02446); left out means codes alone.
+     */
+    correction: correctionSchema.exactOptional(),
     /** Train with the rounding in place (straight-through gradients); left out means post-training quantization. */
     retrain: retrainSchema.exactOptional(),
   }),
@@ -230,6 +253,13 @@ const quantizeSchema = withRules(
         method === 'gptq' &&
         retrain !== undefined &&
         'expected no retrain beside method gptq (training rounds to nearest; add a step that retrains), got it',
+    },
+    {
+      keys: ['correction', 'retrain'],
+      broken: ({ correction, retrain }) =>
+        correction !== undefined &&
+        retrain !== undefined &&
+        'expected no retrain beside correction (add a step that retrains codes and factors together), got it',
     },
     {
       keys: ['scheme', 'bits'],
@@ -409,6 +439,8 @@ export type Variant = z.output<typeof variantSchema>;
 export type PruneStep = z.output<typeof pruneSchema>;
 /** Storage of weights in fewer bits. */
 export type QuantizeStep = z.output<typeof quantizeSchema>;
+/** A low-rank form of what rounding took. */
+export type QuantizationCorrection = z.output<typeof correctionSchema>;
 /** Quantization of layer inputs. */
 export type ActivationQuantization = z.output<typeof activationQuantizationSchema>;
 /** Replacement of weights by two factors. */

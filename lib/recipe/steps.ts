@@ -3,6 +3,7 @@ import {
   gptq,
   gradualPruning,
   inputMoments,
+  lowRankCorrection,
   productCentroids,
   pruneByMagnitude,
   softLabels,
@@ -11,7 +12,7 @@ import {
 } from '../compress';
 import { TersorError } from '../errors';
 import { Model, type TrainableModel } from '../models';
-import { type Tensor, tidy } from '../tensor';
+import { keep, type Tensor, tensor, tidy } from '../tensor';
 import { type FitOptions, type FitProgress, fit, type TrainingTask } from '../train';
 import { type ObserverOptions, ProductQuantized, restoreWeight, type TrainableWeight, type Weight } from '../weights';
 import type { PlannedStep } from './plan';
@@ -21,6 +22,7 @@ import type {
   FactorizeStep,
   ProductQuantizeStep,
   PruneStep,
+  QuantizationCorrection,
   QuantizeStep,
   Retrain,
 } from './schema';
@@ -52,6 +54,17 @@ export interface StepResult {
  * @throws `signal.reason` when aborted; what training and the singular value decomposition throw
  */
 export async function applyStep(before: StepResult, planned: PlannedStep, context: StepContext): Promise<StepResult> {
+  const { step, weights } = planned;
+  const compressed = await compress(before, planned, context);
+  if (!('quantize' in step) || step.quantize.correction === undefined) return compressed;
+  try {
+    return await corrected(compressed, weights, step.quantize.correction, context);
+  } finally {
+    compressed.model.dispose();
+  }
+}
+
+async function compress(before: StepResult, planned: PlannedStep, context: StepContext): Promise<StepResult> {
   const { step, weights, retrain } = planned;
   if ('quantize' in step && step.quantize.method === 'gptq') {
     return byOutputs(before, weights, context, (w, moments) => gptq(w, moments, schemeOf(step.quantize), context));
@@ -131,7 +144,7 @@ async function replaced(
   }
 }
 
-function targetOf({ rank, energy }: FactorizeStep) {
+function targetOf({ rank, energy }: Pick<FactorizeStep, 'rank' | 'energy'>) {
   return rank === undefined ? { energy: energy ?? 1 } : { rank };
 }
 
@@ -173,6 +186,31 @@ async function byOutputs(
       }
     }
     return { model: new Model(before.model.architecture, weights), references };
+  } catch (error) {
+    disposeAll(weights);
+    throw error;
+  }
+}
+
+/** Gives the named weights back, in factors of low rank, what they lack of the floats that they stand for. */
+async function corrected(
+  { model, references }: StepResult,
+  names: readonly string[],
+  correction: QuantizationCorrection,
+  { signal, seed }: StepContext,
+): Promise<StepResult> {
+  const weights = new Map([...model.weights].map(([name, weight]) => [name, copyOf(name, weight)]));
+  try {
+    for (const name of names) {
+      const codes = weights.get(name) as Weight;
+      const w = keep(tensor(references.get(name) as Float32Array, codes.shape));
+      try {
+        weights.set(name, await lowRankCorrection(w, codes, targetOf(correction), { signal, name, seed }));
+      } finally {
+        w.dispose();
+      }
+    }
+    return { model: new Model(model.architecture, weights), references };
   } catch (error) {
     disposeAll(weights);
     throw error;

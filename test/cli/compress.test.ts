@@ -172,6 +172,37 @@ steps:
     expect(readdirSync(folder)).to.deep.equal(['recipe.yaml']);
   });
 
+  it('quantizes with a low-rank correction: true bytes in the report, and a model that evaluates to its figures', async () => {
+    const codes = "weights: ['layers.0.weight'], bits: 2, granularity: tensor";
+    const file = recipe(`recipe: 1
+variants:
+  - name: codes
+    steps: [{ quantize: { ${codes} } }]
+  - name: corrected
+    steps: [{ quantize: { ${codes}, correction: { rank: 4 } } }]
+`);
+    const args = ['compress', model, '--recipe', file, '-o', out];
+    expect((await tersor([...args, '--dry-run'])).stdout).to.include('after training; add the error by SVD to rank 4.');
+    const report = jsonOf(await tersor([...args, '--data', data, '--json'])) as unknown as Report;
+    const [alone, corrected] = report.stages.map(({ weights }) =>
+      weights.find(({ name }) => name === 'layers.0.weight'),
+    );
+    expect(corrected?.representation).to.equal('int2 per tensor + rank 4 (f32)');
+    expect(corrected?.bytes).to.equal((alone?.bytes as number) + 4 * 4 * (FEATURES + 16));
+    expect(corrected?.sqnrDb).to.be.above((alone?.sqnrDb as number) + 1);
+    const folderOf = path.join(out, 'corrected');
+    const [, last] = report.stages;
+    expect(last?.bytes).to.equal(statSync(path.join(folderOf, 'model.safetensors')).size);
+    const evaluated = jsonOf(await tersor(['evaluate', folderOf, '--data', data, '--json']));
+    expect(evaluated).to.deep.include({ metrics: last?.metrics, bytes: last?.bytes });
+    const misspelt = recipe(
+      `recipe: 1\nsteps:\n  - quantize:\n      weights: ['*']\n      bits: 4\n      corection: { rank: 4 }\n`,
+    );
+    expect((await tersor(['compress', model, '--recipe', misspelt, '-o', out, '--force'])).stderr)
+      .to.include(`${misspelt}:6:7: expected one of`)
+      .and.include("(did you mean 'correction'?)");
+  });
+
   it('reports a misspelt key of the recipe with file, line, column and the nearest one', async () => {
     const file = recipe("recipe: 1\nsteps:\n  - prune:\n      weights: ['*']\n      sparcity: 0.8\n");
     const { code, stderr } = await tersor(['compress', model, '--recipe', file, '-o', out]);

@@ -29,6 +29,8 @@ describe('describeRecipe', () => {
         { factorize: { weights: ['a'], energy: 0.955, retrain: { epochs: 2 } } },
         { retrain: { epochs: 3, batchSize: 128, learningRate: 0.01 } },
         { quantize: { weights: ['*'], bits: 8, activations: { bits: 8, observer: 'percentile', percentile: 99.9 } } },
+        { quantize: { weights: ['*'], method: 'gptq', bits: 3, correction: { rank: 8 } } },
+        { quantize: { weights: ['*'], bits: 2, granularity: 'tensor', correction: { energy: 0.75 } } },
       ],
     });
     expect(describeRecipe(recipe)).to.deep.equal([
@@ -42,6 +44,8 @@ describe('describeRecipe', () => {
       '6. Factorize a by SVD to the rank that keeps 95.5 % of the energy; retrain the factors for 2 epochs of adam, batches of 32, learning rate 0.001 (cosine).',
       '7. Retrain: 3 epochs of adam, batches of 128, learning rate 0.01 (cosine).',
       '8. Quantize * to 8 bits, symmetric, one scale per channel, inputs to 8 bits (percentile 99.9), after training.',
+      '9. Quantize * by GPTQ to 3 bits, symmetric, one scale per channel, after training; add the error by SVD to rank 8.',
+      '10. Quantize * to 2 bits, symmetric, one scale per tensor, after training; add the error by SVD to the rank that holds 75 % of its energy.',
     ]);
   });
 

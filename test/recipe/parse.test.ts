@@ -358,6 +358,26 @@ describe('validateRecipe', () => {
       'no activations beside method gptq',
     ],
     [
+      'retraining beside a correction',
+      { quantize: { ...base, bits: 4, correction: { rank: 2 }, retrain: { epochs: 1 } } },
+      'no retrain beside correction',
+    ],
+    [
+      'a correction of rank and energy',
+      { quantize: { ...base, bits: 4, correction: { rank: 2, energy: 0.5 } } },
+      'either rank or energy, got both, at steps[0].quantize.correction',
+    ],
+    [
+      'a correction of neither',
+      { quantize: { ...base, bits: 4, correction: {} } },
+      'either rank or energy, got neither',
+    ],
+    [
+      'a misspelt rank of a correction',
+      { quantize: { ...base, bits: 4, correction: { ranc: 2 } } },
+      "expected one of 'rank', 'energy', got 'ranc' (did you mean 'rank'?), at steps[0].quantize.correction",
+    ],
+    [
       'activations beside asymmetric weights',
       { quantize: { ...base, bits: 8, scheme: 'asymmetric', activations: { bits: 8 } } },
       'scheme: symmetric beside activations',

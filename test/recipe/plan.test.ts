@@ -265,6 +265,31 @@ describe('planRecipe', () => {
     }
   });
 
+  it('corrects codes by factors that are smaller than the weight, once', () => {
+    const model = using(perceptron());
+    const step = (pattern: string, correction: object) => ({ quantize: { weights: [pattern], bits: 4, correction } });
+    const labels = plan(model, [step(WEIGHT, { rank: 2 }), step('layers.1.weight', { energy: 0.5 })]).steps;
+    expect(labels.map(({ label }) => label)).to.deep.equal(['int4 + rank 2', 'int4 + 50 % energy']);
+    // 12 · 20 / 32 = 7.5.
+    expect(plan(model, [step(WEIGHT, { rank: 7 }), RETRAIN]).steps).to.have.length(2);
+    expect(refusal(model, [step(WEIGHT, { rank: 8 })]).message)
+      .to.include('a rank of at most 7')
+      .and.include('got rank 8')
+      .and.include(`weight '${WEIGHT}' in step 1`);
+    for (const [first, kind] of [
+      [SVD, 'low-rank'],
+      [step(WEIGHT, { rank: 2 }), 'sum'],
+    ] as const) {
+      expect(refusal(model, [first, step(WEIGHT, { rank: 1 })]).message)
+        .to.include(`no product or sum to correct, got a ${kind} one`)
+        .and.include('step 2');
+    }
+    expect(
+      plan(model, [PRUNE, step(WEIGHT, { rank: 2 }), { quantize: { weights: [WEIGHT], bits: 8 } }]).steps,
+    ).to.have.length(3);
+    expect(refusal(model, [step(WEIGHT, { rank: 2 }), SVD]).message).to.include('got a sum one');
+  });
+
   it('refuses rows too long for exact sums in 32 bits', () => {
     const model = using(initialize(mlp([66_000, 2])));
     expect(refusal(model, [INTEGER]).message)

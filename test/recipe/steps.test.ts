@@ -156,6 +156,32 @@ describe('applyStep', () => {
     });
   });
 
+  it('corrects codes by what they lack of the floats that they stand for, and trains both', async () => {
+    const codes = { weights: [FIRST], bits: 2, granularity: 'tensor' };
+    const steps = [{ quantize: { ...codes, correction: { rank: 3 } } }, { retrain: { epochs: 1 } }];
+    await apply(steps, async ([corrected, trained]) => {
+      const weight = corrected!.model.weights.get(FIRST);
+      expect(weight?.representation).to.equal('int2 per tensor + rank 3 (f32)');
+      expect([...corrected!.references]).to.deep.equal([[FIRST, floatsOf(baseline, FIRST)]]);
+      expect(trained!.model.weights.get(FIRST)?.representation).to.equal(weight?.representation);
+      expect(bitsOf(trained!.model, FIRST)).not.to.equal(bitsOf(corrected!.model, FIRST));
+      await apply([{ quantize: codes }], ([alone]) => {
+        const wanted = floatsOf(baseline, FIRST);
+        const [error, left] = [alone, corrected].map((result) =>
+          Math.hypot(...floatsOf(result!.model, FIRST).map((value, i) => value - (wanted[i] as number))),
+        ) as [number, number];
+        expect(left).to.be.below(0.9 * error);
+        expect(bitsOf(corrected!.model, SECOND)).to.equal(bitsOf(alone!.model, SECOND));
+        // Two factors of numbers in f32 for 12 inputs and 16 outputs.
+        expect(weight?.bytes()).to.equal((alone!.model.weights.get(FIRST)?.bytes() as number) + 4 * 3 * (12 + 16));
+      });
+    });
+    const byOutputs = { quantize: { ...codes, method: 'gptq', correction: { energy: 0.5 } } };
+    await apply([byOutputs], ([result]) => {
+      expect(result!.model.weights.get(FIRST)?.representation).to.match(/^int2 per tensor \+ rank \d \(f32\)$/);
+    });
+  });
+
   it('prunes by outputs, and changes what stays', async () => {
     await apply([{ prune: { weights: [FIRST], method: 'sparsegpt', sparsity: 0.5 } }], ([result]) => {
       const pruned = floatsOf(result!.model, FIRST);

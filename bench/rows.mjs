@@ -313,25 +313,29 @@ function nm() {
   return [...family('2:4', 'f32'), ...family('2:4', 'int8'), ...family('2:4', '4-bit'), ...family('4:8', '4-bit')];
 }
 
-/** Weights of blocks of 32 rows against the dense product of the same type. @returns {Row[]} */
+/** Weights of blocks of 32 rows against the dense product of the same type, those of 4 bits against int8. @returns {Row[]} */
 function blocks() {
   /** @type {Record<number, readonly [number, number]>} by percent of zeros */
   const targets = { 50: [1.8, 1.7], 75: [3.4, 3.2], 90: [6.5, 5.5] };
-  /** @type {(type: 'f32' | 'int8', cols: number) => Row[]} */
-  const family = (type, cols) =>
+  /** @type {(name: string, job: string, cols: number, rest: string) => Row[]} */
+  const family = (name, job, cols, rest) =>
     [SQUARE_4096, SQUARE_1024].flatMap(({ n, k }) =>
       [1, 16, 128].flatMap((m) =>
         [50, 75, 90].map((zeros) => ({
-          kernel: `blocks 32×${cols} ${type} ${zeros} % zero`,
+          kernel: `blocks 32×${cols} ${name} ${zeros} % zero`,
           shape: shapeOf(m, n, k),
-          job: `block_${type}:m=${m},n=${n},k=${k},rows=32,cols=${cols},zeros=${zeros}`,
+          job: `${job}:m=${m},n=${n},k=${k},rows=32,cols=${cols},zeros=${zeros}${rest}`,
           quick: n === 1024 && zeros === 75,
           measure: 'ratio',
           target: m < 16 ? null : (targets[zeros] ?? null),
         })),
       ),
     );
-  return [...family('f32', 1), ...family('int8', 4)];
+  return [
+    ...family('f32', 'block_f32', 1, ''),
+    ...family('int8', 'block_int8', 4, ',bits=8'),
+    ...family('4-bit', 'block_int8', 4, ',bits=4'),
+  ];
 }
 
 /** @returns {Row[]} */

@@ -57,7 +57,7 @@ struct BlockOperand {
       : weight(shape, element),
         offsets(TERSOR_U32, {static_cast<int64_t>(weight.offsets.size())}),
         columns(TERSOR_U32, {static_cast<int64_t>(weight.columns.size())}),
-        values(dtype, {static_cast<int64_t>(weight.values.size())}),
+        values(dtype, {static_cast<int64_t>(weight.values.size()) / (dtype == TERSOR_U8 ? 2 : 1)}),
         view{.panel_offsets = *offsets,
              .columns = *columns,
              .values = *values,
@@ -67,7 +67,16 @@ struct BlockOperand {
              .block_cols = static_cast<int32_t>(shape["cols"])} {
     std::copy(weight.offsets.begin(), weight.offsets.end(), offsets.template data<uint32_t>());
     std::copy(weight.columns.begin(), weight.columns.end(), columns.template data<uint32_t>());
-    std::copy(weight.values.begin(), weight.values.end(), values.template data<T>());
+    if (dtype != TERSOR_U8) {
+      std::copy(weight.values.begin(), weight.values.end(), values.template data<T>());
+      return;
+    }
+    const int64_t half = shape["rows"] * shape["cols"] / 2;
+    for (int64_t i = 0; i < values.size(); ++i) {
+      const T* first = &weight.values[static_cast<size_t>(i + i / half * half)];
+      values.template data<uint8_t>()[i] =
+          static_cast<uint8_t>((static_cast<int>(first[0]) + 8) | (static_cast<int>(first[half]) + 8) << 4);
+    }
   }
 };
 
@@ -93,7 +102,9 @@ struct IntegerProduct : Int8Layer {
 
   explicit IntegerProduct(const Parameters& shape)
       : Int8Layer(shape),
-        w(shape, TERSOR_I8, [](int64_t integer) { return static_cast<int8_t>(integer % 255 - 127); }) {}
+        w(shape, shape["bits"] == 4 ? TERSOR_U8 : TERSOR_I8, [high = shape["bits"] == 4 ? 7 : 127](int64_t integer) {
+          return static_cast<int8_t>(integer % (2 * high + 1) - high);
+        }) {}
 };
 
 // Only blocks that are there count as work.
@@ -101,7 +112,7 @@ template <typename Product>
 Benchmark work_of(const Product& p, Arithmetic arithmetic) {
   Benchmark benchmark;
   benchmark.arithmetic = arithmetic;
-  benchmark.operations = 2.0 * static_cast<double>(p.m * p.w.values.size());
+  benchmark.operations = 2.0 * static_cast<double>(p.m * static_cast<int64_t>(p.w.weight.values.size()));
   benchmark.bytes = static_cast<double>(p.x.bytes() + p.w.values.bytes() + p.w.columns.bytes() + p.y.bytes());
   return benchmark;
 }

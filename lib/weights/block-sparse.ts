@@ -4,7 +4,16 @@ import { native } from '../native';
 import { type Affine, empty, keep, type Tensor, tensor, tidy } from '../tensor';
 import { bagOfGathered } from './bag';
 import { assertFinite, type BlobReader, readArray, readScales, toBlob } from './blob';
-import { assertPositions, type Blocks, forEachElement, putBlocks, sumBlocks, takeBlocks } from './blocks';
+import {
+  assertPositions,
+  type Blocks,
+  forEachElement,
+  pairUp,
+  putBlocks,
+  sumBlocks,
+  takeApart,
+  takeBlocks,
+} from './blocks';
 import type { BlockSparseDescriptor } from './descriptor';
 import { type InputQuantization, type StaticInput, staticInput } from './input';
 import { inputCodes, type Product, vectorOf } from './integer';
@@ -15,6 +24,7 @@ import { TrainableMatrix } from './trainable';
 import {
   assertSupported,
   describeValues,
+  integerBits,
   readIntegers,
   roundValues,
   scaleRows,
@@ -31,7 +41,7 @@ export class BlockSparse implements Weight {
   readonly blocks: BlockPattern;
   private readonly panelOffsets: Tensor;
   private readonly columns: Tensor;
-  /** f32, or i8 beside the scales of `quantization`: what is stored. */
+  /** f32, or integers beside the scales of `quantization`: i8, or two in a byte. */
   private readonly values: Tensor;
   private readonly quantization: ValueQuantization | null;
   /** Made by the first product. */
@@ -42,7 +52,9 @@ export class BlockSparse implements Weight {
     this.blocks = blocks;
     this.panelOffsets = keep(tensor(taken.panelOffsets));
     this.columns = keep(tensor(taken.columns));
-    this.values = keep(tensor(taken.values));
+    this.values = keep(
+      tensor(isPaired(quantization) ? pairUp(taken.values as Int8Array, parseBlock(blocks)) : taken.values),
+    );
     this.quantization = quantization;
     if (quantization !== null) keep(quantization.scales);
   }
@@ -146,7 +158,7 @@ export class BlockSparse implements Weight {
       ['columns', toBlob(this.columns)],
     ]);
     const descriptor: BlockSparseDescriptor = { kind: 'block-sparse', shape: [...this.shape], blocks: this.blocks };
-    return storeValues(tensors, descriptor, this.values.toArray() as Values, this.quantization);
+    return storeValues(tensors, descriptor, this.taken().values, this.quantization);
   }
 
   dispose(): void {
@@ -233,13 +245,19 @@ export class BlockSparse implements Weight {
   }
 
   private taken(): Blocks {
+    const values = this.values.toArray() as Values | Uint8Array;
     return {
       shape: this.shape,
       panelOffsets: this.panelOffsets.toArray() as Uint32Array,
       columns: this.columns.toArray() as Uint32Array,
-      values: this.values.toArray() as Float32Array | Int8Array,
+      values: values instanceof Uint8Array ? takeApart(values, parseBlock(this.blocks)) : values,
     };
   }
+}
+
+/** Whether two integers share a byte. */
+function isPaired(quantization: ValueQuantization | null): boolean {
+  return quantization !== null && integerBits(quantization.scheme) === 4;
 }
 
 /** Whether blocks of this size have integer kernels: these multiply four columns at a time. */

@@ -66,6 +66,27 @@ export function putBlocks(taken: Blocks, size: BlockSize): Float32Array {
   return dense;
 }
 
+/** Integers of -8..7 as the kernels read them: byte i of a block is its number i and, in the high bits, the one half a block after it, + 8. */
+export function pairUp(integers: Int8Array, { rows, columns }: BlockSize): Uint8Array {
+  const half = (rows * columns) / 2;
+  return Uint8Array.from({ length: integers.length / 2 }, (_, i) => {
+    const first = i + Math.floor(i / half) * half;
+    return (integers[first] as number) + 8 + 16 * ((integers[first + half] as number) + 8);
+  });
+}
+
+/** Undoes {@link pairUp}. */
+export function takeApart(pairs: Uint8Array, { rows, columns }: BlockSize): Int8Array {
+  const half = (rows * columns) / 2;
+  const integers = new Int8Array(2 * pairs.length);
+  pairs.forEach((pair, i) => {
+    const first = i + Math.floor(i / half) * half;
+    integers[first] = (pair & 15) - 8;
+    integers[first + half] = (pair >> 4) - 8;
+  });
+  return integers;
+}
+
 /** Sum of each row's integers. */
 export function sumBlocks(taken: Blocks<Int8Array>, size: BlockSize): Int32Array {
   const sums = new Int32Array(taken.shape[0]);

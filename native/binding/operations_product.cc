@@ -347,10 +347,11 @@ tersor_blocks read_blocks_of(Arguments& in, DTypes values_dtype) {
   const int64_t rows = in.integer("rows", 0, INT32_MAX);
   const int64_t cols = in.integer("cols", 0, INT32_MAX);
   const int32_t block_rows = in.choice("blockRows", 16, 32);
-  const int32_t narrowest = values_dtype == kI8 ? 4 : 1;
+  const int32_t narrowest = values_dtype == kF32 ? 1 : 4;
   const int32_t block_cols = in.choice("blockCols", narrowest, 4);
   in.expect_shape(panel_offsets, {(rows + block_rows - 1) / block_rows + 1});
-  in.expect_shape(values, {columns.dim(0) * block_rows * block_cols}, {columns});
+  const int64_t in_one = values.tensor().dtype == TERSOR_U8 ? 2 : 1;  // element
+  in.expect_shape(values, {columns.dim(0) * block_rows * block_cols / in_one}, {columns});
   return {panel_offsets.tensor(), columns.tensor(), values.tensor(), rows, cols, block_rows, block_cols};
 }
 
@@ -363,7 +364,7 @@ struct BlockInt8Weight {
   tersor_tensor scales, row_sums;
 
   static BlockInt8Weight read(Arguments& in) {
-    const tersor_blocks view = read_blocks_of(in, kI8);
+    const tersor_blocks view = read_blocks_of(in, kI8 | kU8);
     const tersor_tensor scales = read_scales(in, view.rows);
     return {view, scales, read_row_sums(in, view.rows)};
   }

@@ -14,7 +14,7 @@ using cpu::BlockInt8Kernel;
 
 // A random weight of i8 blocks: dense, and as the operation takes it.
 struct Problem {
-  int64_t m, n, k, block_rows;
+  int64_t m, n, k, block_rows, bits;
   std::vector<int8_t> dense, values;
   std::vector<uint32_t> offsets{0}, columns;
   std::vector<float> scales, bias, residual;
@@ -22,9 +22,10 @@ struct Problem {
   tersor_int8_codes input{0.037f, 0};
   tersor_activation activation = TERSOR_IDENTITY;
 
-  Problem(uint32_t seed, int64_t block, int64_t m_, int64_t n_, int64_t k_, double density)
-      : m(m_), n(n_), k(k_), block_rows(block), dense(static_cast<size_t>(n * k), 0) {
+  Problem(uint32_t seed, int64_t block, int64_t m_, int64_t n_, int64_t k_, double density, int64_t bits_ = 8)
+      : m(m_), n(n_), k(k_), block_rows(block), bits(bits_), dense(static_cast<size_t>(n * k), 0) {
     Random random(seed);
+    const int64_t high = bits == 8 ? 127 : 7;
     for (int64_t row = 0; row < n; row += block) {
       for (int64_t column = 0; column < k; column += 4) {
         if (random.uniform(0, 1) >= density) continue;
@@ -32,7 +33,7 @@ struct Problem {
         for (int64_t r = row; r < row + block; ++r) {
           for (int64_t c = column; c < column + 4; ++c) {
             const bool inside = r < n && c < k;
-            values.push_back(inside ? static_cast<int8_t>(random.integer(-128, 127)) : int8_t{0});
+            values.push_back(inside ? static_cast<int8_t>(random.integer(-high - 1, high)) : int8_t{0});
             if (inside) dense[static_cast<size_t>(r * k + c)] = values.back();
           }
         }
@@ -48,8 +49,20 @@ struct Problem {
   }
 
   std::string name() const {
-    return " " + std::to_string(block_rows) + "x4 " + std::to_string(m) + "x" + std::to_string(n) + "x" +
-           std::to_string(k);
+    return " " + std::to_string(block_rows) + "x4 of " + std::to_string(bits) + " bits, " + std::to_string(m) + "x" +
+           std::to_string(n) + "x" + std::to_string(k);
+  }
+
+  // Byte i of a block holds number i and the one half a block after it, both + 8.
+  std::vector<uint8_t> pairs() const {
+    std::vector<uint8_t> bytes;
+    const size_t half = static_cast<size_t>(block_rows) * 2;
+    for (size_t block = 0; block < values.size(); block += 2 * half) {
+      for (size_t i = block; i < block + half; ++i) {
+        bytes.push_back(static_cast<uint8_t>((values[i] + 8) | (values[i + half] + 8) << 4));
+      }
+    }
+    return bytes;
   }
 
   std::vector<int32_t> row_sums() const {
@@ -74,10 +87,13 @@ struct Problem {
     const U32 where({static_cast<int64_t>(offsets.size())}, offsets),
         which({static_cast<int64_t>(columns.size())}, columns);
     const Typed<int8_t> numbers({static_cast<int64_t>(values.size())}, values);
+    const auto halves = bits == 4 ? pairs() : std::vector<uint8_t>();
+    const Typed<uint8_t> short_numbers({static_cast<int64_t>(halves.size())}, halves);
     const I32 sums({n}, row_sums());
     const F32 y({m, n});
     const auto view = [](const tersor_tensor* tensor) { return *tensor; };
-    const tersor_blocks w{view(where), view(which), view(numbers), n, k, static_cast<int32_t>(block_rows), 4};
+    const tersor_tensor held = bits == 4 ? view(short_numbers) : view(numbers);
+    const tersor_blocks w{view(where), view(which), held, n, k, static_cast<int32_t>(block_rows), 4};
     with_epilogue([&](auto* context, const F32& scale, auto* epilogue) {
       REQUIRE(block_gemm_int8_with(kernel, context, from, &w, codes, scale, sums, epilogue, y) == TERSOR_OK);
     });
@@ -137,6 +153,7 @@ TEST_CASE("block_gemm_int8 gives the bits of the exact sum on every ISA, for eve
         for (const int64_t k : {0, 1, 6, 64, 131}) {
           for (const double density : {0.0, 0.3, 1.0}) {
             check_every_kernel(Problem(seed++, block, m, n, k, density));
+            check_every_kernel(Problem(seed++, block, m, n, k, density, 4));
           }
         }
       }
@@ -148,7 +165,7 @@ TEST_CASE("block_gemm_int8 of random shapes, more blocks than a step, more panel
   Random random(3);
   for (uint32_t round = 0; round < 40; ++round) {
     check_every_kernel(Problem(round, round % 2 == 0 ? 32 : 16, random.integer(1, 40), random.integer(1, 200),
-                               random.integer(1, 1500), random.uniform(0, 1)));
+                               random.integer(1, 1500), random.uniform(0, 1), round % 3 == 0 ? 4 : 8));
   }
   check_every_kernel(Problem(1, 32, 17, 1000, 700, 0.5));
 }
@@ -169,7 +186,7 @@ TEST_CASE("block_gemm_int8 does not saturate at the largest products, up to the 
 
 TEST_CASE("block_gemm_int8 takes x as gemm_int8 does, and gives its bits") {
   for (uint32_t seed = 0; seed < 12; ++seed) {
-    Problem problem(seed, seed % 2 == 0 ? 32 : 16, 11, 70, 600 + seed, 0.4);
+    Problem problem(seed, seed % 2 == 0 ? 32 : 16, 11, 70, 600 + seed, 0.4, seed % 3 == 0 ? 4 : 8);
     problem.input = {0.25f, 57};
     auto floats = uniform(problem.m * problem.k, seed, -80, 80);
     for (size_t i = 0; i < floats.size(); i += 3) floats[i] = std::round(floats[i]) / 8;  // many halves of steps

@@ -3,7 +3,14 @@ import { multiply } from '../../lib/autograd';
 import { magnitudeMask } from '../../lib/compress';
 import { philox } from '../../lib/random';
 import { memory, tensor, tidy } from '../../lib/tensor';
-import { type QuantizationScheme, quantizeMatrix, SemiStructured, Sparse, type Weight } from '../../lib/weights';
+import {
+  BlockSparse,
+  type QuantizationScheme,
+  quantizeMatrix,
+  SemiStructured,
+  Sparse,
+  type Weight,
+} from '../../lib/weights';
 
 const INT8: QuantizationScheme = { bits: 8, scheme: 'symmetric', granularity: 'channel' };
 const INPUT = { scale: Math.fround(2 / 255), zeroPoint: 128 };
@@ -77,6 +84,19 @@ describe('sparse weights of 4 bits', () => {
         // 4:8 has all columns of four in memory: any of them may be kept.
         const values = rows * columns * (pattern === '4:8' ? 1 : density);
         expect(int8 - int4).to.equal(values / 2);
+      }));
+  }
+
+  for (const blocks of ['32x4', '16x4'] as const) {
+    it(`keep half the bytes of int8 values when they are served: blocks of ${blocks}`, () =>
+      tidy(() => {
+        const [rows, columns] = [64, 1024];
+        const dense = randomMatrix(rows, columns, 1, 3);
+        const w = multiply(dense, magnitudeMask(dense, { sparsity: 0.75, blocks }));
+        const [int8, int4] = [INT8, INT4].map((scheme) =>
+          residentBytes(() => BlockSparse.from(w, blocks, scheme, INPUT)),
+        ) as [number, number];
+        expect(int8 - int4).to.equal((rows * columns) / 4 / 2);
       }));
   }
 });

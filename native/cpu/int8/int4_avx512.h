@@ -20,5 +20,12 @@ template <int kBits>
   }
 }
 
+// 32 bytes as 64 integers of four bits, those of their low halves first.
+[[gnu::always_inline]] inline __m512i load_halves(const uint8_t* from) {
+  const __m512i bytes = _mm512_broadcast_i64x4(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)));
+  const __m512i halves = _mm512_srlv_epi64(bytes, _mm512_setr_epi64(0, 0, 0, 0, 4, 4, 4, 4));
+  return _mm512_sub_epi8(_mm512_and_si512(halves, _mm512_set1_epi8(15)), _mm512_set1_epi8(8));
+}
+
 }  // namespace
 }  // namespace tersor::cpu

@@ -54,7 +54,8 @@ class BlockInt8Run {
         multiply_tile_(tile),
         signed_codes_(signed_codes),
         panels_(elements_of(&w_.panel_offsets) - 1),
-        block_bytes_(w_.block_rows * kInt8Depth) {}
+        bits_(w_.values.dtype == TERSOR_U8 ? 4 : 8),
+        block_bytes_(w_.block_rows * kInt8Depth * bits_ / 8) {}
 
   tersor_status run(tersor_context* context) {
     const int64_t columns = std::max<int64_t>(1, divide_up(w_.cols, kInt8Depth)) * kInt8Depth;
@@ -83,7 +84,7 @@ class BlockInt8Run {
     const auto power = [](int64_t count) {
       return static_cast<int64_t>(std::bit_floor(static_cast<uint64_t>(std::max<int64_t>(count, 1))));
     };
-    const int64_t bytes = elements_of(&w_.values), products = bytes * (rows + 16);
+    const int64_t bytes = elements_of(&w_.values), products = bytes * 8 / bits_ * (rows + 16);
     const int64_t chunks =
         power(std::max(std::min<int64_t>(4, products / kFewestProducts), products / kProductsPerChunk));
     const int64_t least = power(2 * bytes / kRangeBytes);
@@ -112,6 +113,7 @@ class BlockInt8Run {
     const int64_t group = tile_rows * std::max<int64_t>(1, kGroupBytes / (tile_rows * x_.stride()));
     Work work;
     work.tile.block_rows = w_.block_rows;
+    work.tile.bits = bits_;
     work.tile.x_stride = x_.stride();
     for (int64_t i = rows.begin; i < rows.end; i += group) {
       const Range some = {i, std::min(i + group, rows.end)};
@@ -173,7 +175,7 @@ class BlockInt8Run {
   const tersor_blocks& w_;
   BlockInt8Tile* const multiply_tile_;
   const bool signed_codes_;
-  const int64_t panels_, block_bytes_;
+  const int64_t panels_, bits_, block_bytes_;
   Int8Rows x_;
 };
 

@@ -1,4 +1,4 @@
-// Products of 8-bit activations with weights whose zeros come in blocks of i8: the kernels behind the backend's
+// Products of 8-bit activations with weights of integers whose zeros come in blocks: the kernels behind the backend's
 // `block_gemm_int8`. Sums are exact and everything in floating point is gemm_int8's rule: the same bits on every ISA.
 #pragma once
 
@@ -38,6 +38,7 @@ BlockInt8Kernel block_gemm_int8_avx512vnni;
 struct BlockInt8Panel : Int8Panel {
   const uint32_t* columns;  // of each block, in blocks
   int64_t block_rows;       // 16 or 32
+  int64_t bits;             // of a value: 8 or, as tersor_blocks has it, 4
 };
 
 // The inner loop of one ISA, for up to kBlockInt8Rows rows.

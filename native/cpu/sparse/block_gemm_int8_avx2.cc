@@ -17,10 +17,7 @@ struct Dot : Ymm {
     const __m256i x = spread(from);
     return {_mm256_and_si256(x, _mm256_set1_epi16(0xff)), _mm256_srli_epi16(x, 8)};
   }
-  static Weight weight(const int8_t* from) {
-    const __m256i w = load(from);
-    return {_mm256_srai_epi16(_mm256_slli_epi16(w, 8), 8), _mm256_srai_epi16(w, 8)};
-  }
+  static Weight weight(__m256i w) { return {_mm256_srai_epi16(_mm256_slli_epi16(w, 8), 8), _mm256_srai_epi16(w, 8)}; }
   static __m256i add(__m256i sum, const Input& x, const Weight& w) {
     sum = _mm256_add_epi32(sum, _mm256_madd_epi16(x.even, w.even));
     return _mm256_add_epi32(sum, _mm256_madd_epi16(x.odd, w.odd));

@@ -3,5 +3,6 @@ export { type ClassificationData, type ClassificationSets, selectExamples } from
 export { loadClassification, saveClassification } from './classification-file';
 export { type LeaveOneOutData, readLeaveOneOut } from './interactions';
 export * from './log';
+export * from './negatives';
 export { type Split, splitIndices } from './split';
 export * from './table';

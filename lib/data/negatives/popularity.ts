@@ -1,0 +1,87 @@
+/** Negatives that are drawn as often as they are popular. */
+import { TersorError } from '../../errors';
+import type { RandomStream } from '../../random';
+import type { UserItems } from '../log/user-items';
+import { dataStream } from '../streams';
+import { aliasTable } from './alias';
+import { checkCount, positivesOf } from './positives';
+import type { NegativeSampler } from './sampler';
+
+/** Draws from all items before the popularity of those that a user has not is added up. */
+const TRIES = 32;
+
+/**
+ * Draws each negative among the items that the user has not in `train`, with a probability proportional to count^exponent, where count is
+ * the number of an item's interactions in `train`. Items without any are never drawn, unless the exponent is 0.
+ *
+ * Source: Mikolov et al., "Distributed representations of words and phrases and their compositionality", NeurIPS 2013 (exponent .75).
+ *
+ * @param train - What users have interacted with.
+ * @param items - Number of items.
+ * @param options.exponent - From 0 (uniform) on; default 0.75.
+ * @throws TersorError ERR_TERSOR_OUT_OF_RANGE for an exponent, item, user, count or epoch out of range, ERR_TERSOR_DATA for a user who has
+ *   all items that can be drawn
+ *
+ * @example
+ * const train = { offsets: Int32Array.of(0, 2, 3), items: Int32Array.of(0, 1, 1) };
+ * const negatives = popularityNegatives(train, 3, { exponent: 1 })(Int32Array.of(1), { seed: 0, epoch: 0 }); // [0]
+ */
+export function popularityNegatives(
+  train: UserItems,
+  items: number,
+  { exponent = 0.75 }: { readonly exponent?: number } = {},
+): NegativeSampler {
+  if (!(exponent >= 0 && exponent <= 16)) {
+    throw new TersorError('ERR_TERSOR_OUT_OF_RANGE', `expected a number in 0..16, got ${exponent}, at exponent`);
+  }
+  const positives = positivesOf(train, items);
+  const weights = Float64Array.from(interactionCounts(train, items), (count) => count ** exponent);
+  const draw = aliasTable(weights);
+
+  /** What rejection would end with, drawn directly. */
+  function drawAmongOthers(user: number, random: RandomStream): number {
+    const others = items - positives.count(user);
+    let total = 0;
+    for (let rank = 0; rank < others; rank++) total += weights[positives.other(user, rank)] as number;
+    if (total === 0) {
+      throw new TersorError(
+        'ERR_TERSOR_DATA',
+        `expected a popular item that is no positive, got none, at user ${user}`,
+      );
+    }
+    let left = random.uniform() * total;
+    let last = -1;
+    for (let rank = 0; rank < others; rank++) {
+      const item = positives.other(user, rank);
+      const weight = weights[item] as number;
+      if (weight === 0) continue;
+      last = item;
+      left -= weight;
+      if (left < 0) break;
+    }
+    return last;
+  }
+
+  return (users, { count = 1, seed, epoch }) => {
+    checkCount(count, 'count');
+    const random = dataStream(seed, 'popularityNegatives', epoch);
+    const negatives = new Int32Array(users.length * count);
+    for (let i = 0; i < users.length; i++) {
+      const user = users[i] as number;
+      positives.check(user, 1);
+      for (let j = i * count; j < (i + 1) * count; j++) {
+        let item = draw(random);
+        for (let tries = 1; tries < TRIES && positives.has(user, item); tries++) item = draw(random);
+        negatives[j] = positives.has(user, item) ? drawAmongOthers(user, random) : item;
+      }
+    }
+    return negatives;
+  };
+}
+
+/** [items] how often each item is in the training part. */
+export function interactionCounts(train: UserItems, items: number): Int32Array {
+  const counts = new Int32Array(items);
+  for (const item of train.items) counts[item] = (counts[item] as number) + 1;
+  return counts;
+}

@@ -255,14 +255,14 @@ function csr() {
     16: { 75: [1.7, 1.6], 90: [3.6, 3.5], 95: [5.5, 5.5] },
     128: { 75: [2.2, 2.1], 90: [4.6, 4.3], 95: [7, 6.5] },
   };
-  /** @type {(kernel: string, family: string, percents: number[], targets: Targets) => Row[]} */
-  const family = (kernel, name, percents, targets) =>
+  /** @type {(kernel: string, family: string, percents: number[], targets: Targets, rest?: string) => Row[]} */
+  const family = (kernel, name, percents, targets, rest = '') =>
     [SQUARE_4096, SQUARE_1024].flatMap(({ n, k }) =>
       [1, 16, 128].flatMap((m) =>
         percents.map((zeros) => ({
           kernel: `${kernel} ${zeros} % zero`,
           shape: shapeOf(m, n, k),
-          job: `${name}:m=${m},n=${n},k=${k},zeros=${zeros}`,
+          job: `${name}:m=${m},n=${n},k=${k},zeros=${zeros}${rest}`,
           quick: n === 1024 && zeros === 90,
           measure: 'ratio',
           target: targets[m]?.[zeros] ?? null,
@@ -280,7 +280,8 @@ function csr() {
   });
   return [
     ...family('csr f32', 'csr_f32', [75, 90, 95], targets),
-    ...family('csr int8', 'csr_int8', [80, 90, 95], {}),
+    ...family('csr int8', 'csr_int8', [80, 90, 95], {}, ',bits=8'),
+    ...family('csr 4-bit', 'csr_int8', [80, 90, 95], {}, ',bits=4'),
     gradient('csr f32, gradient of x', 'csr_transposed'),
     gradient('csr f32, gradient of nonzeros (SDDMM)', 'csr_sddmm'),
   ];

@@ -19,14 +19,16 @@ struct SparseWeight {
   std::vector<uint32_t> offsets{0}, columns;
   std::vector<Value> values;
 
-  SparseWeight(int64_t n, int64_t k, int64_t zeros) {
+  // Integers of +-1..largest.
+  SparseWeight(int64_t n, int64_t k, int64_t zeros, int64_t largest = 127) {
     std::minstd_rand random(2);
     const auto integer = [&random](uint32_t below) { return static_cast<int64_t>((random() >> 8) % below); };
     dense.resize(static_cast<size_t>(n * k));
     for (int64_t row = 0; row < n; ++row) {
       for (int64_t column = 0; column < k; ++column) {
         if (integer(100) < zeros) continue;
-        const auto value = static_cast<Value>(integer(2) == 0 ? integer(127) + 1 : -integer(127) - 1);
+        const auto value =
+            static_cast<Value>((integer(2) == 0 ? 1 : -1) * (integer(static_cast<uint32_t>(largest)) + 1));
         dense[static_cast<size_t>(row * k + column)] = value;
         columns.push_back(static_cast<uint32_t>(column));
         values.push_back(value);
@@ -71,7 +73,15 @@ struct CsrOperand {
             .cols = k} {
     std::copy(weight.offsets.begin(), weight.offsets.end(), offsets.data<uint32_t>());
     std::copy(weight.columns.begin(), weight.columns.end(), columns.data<uint32_t>());
-    std::copy(weight.values.begin(), weight.values.end(), values.data<Value>());
+    if (dtype == TERSOR_U4) {
+      auto* pairs = values.data<uint8_t>();
+      std::fill(pairs, pairs + values.bytes(), uint8_t{0});
+      for (size_t i = 0; i < weight.values.size(); ++i) {
+        pairs[i / 2] = static_cast<uint8_t>(pairs[i / 2] | static_cast<int>(weight.values[i] + 8) << (i % 2 * 4));
+      }
+    } else {
+      std::copy(weight.values.begin(), weight.values.end(), values.data<Value>());
+    }
     const Operand bytes(TERSOR_I64, {1});
     call(tersor_cpu_backend()->csr_packed_bytes, &csr, bytes);
     storage_ = std::make_unique<Operand>(TERSOR_U8, std::initializer_list<int64_t>{*bytes.data<int64_t>()});
@@ -155,7 +165,9 @@ struct Int8Product : Int8Layer {
   CsrOperand w;
 
   explicit Int8Product(const Parameters& shape)
-      : Int8Layer(shape), weight(n, k, shape["zeros"]), w(weight, TERSOR_I8, n, k) {
+      : Int8Layer(shape),
+        weight(n, k, shape["zeros"], shape["bits"] == 4 ? 7 : 127),
+        w(weight, shape["bits"] == 4 ? TERSOR_U4 : TERSOR_I8, n, k) {
     for (int64_t row = 0; row < n; ++row) {
       for (uint32_t j = weight.offsets[static_cast<size_t>(row)]; j < weight.offsets[static_cast<size_t>(row + 1)]; ++j)
         row_sums.data<int32_t>()[row] += weight.values[j];

@@ -30,7 +30,7 @@ class Operand {
   operator const tersor_tensor*() const { return &tensor_; }
   const tersor_tensor& operator*() const { return tensor_; }
   int64_t size() const { return size_; }
-  size_t bytes() const { return static_cast<size_t>(size_ * bits_of(tensor_.dtype) / 8); }
+  size_t bytes() const { return static_cast<size_t>((size_ * bits_of(tensor_.dtype) + 7) / 8); }
 
   template <typename T>
   T* data() const {

@@ -7,7 +7,7 @@ export interface CsrTensors {
   readonly rowOffsets: Tensor;
   /** u32 [nonzeros], ascending inside a row */
   readonly columns: Tensor;
-  /** f32, i8 or, for the places of values, u32 [nonzeros] */
+  /** f32, i8, u4 of i8 + 8 or, for the places of values, u32 [nonzeros] */
   readonly values: Tensor;
 }
 

@@ -20,7 +20,8 @@ import {
   roundValues,
   storeValues,
   type ValueQuantization,
-  type Values,
+  valuesOf,
+  valuesTensor,
 } from './values';
 import { assertMatrix, type MatmulOptions, type StoredWeight, storedBytes, type Weight } from './weight';
 
@@ -37,7 +38,7 @@ export class Sparse implements Weight {
   readonly shape: readonly [number, number];
   private readonly rowOffsets: Tensor;
   private readonly columns: Tensor;
-  /** f32, or i8 beside the scales of `quantization`: what is stored. */
+  /** f32, or integers beside the scales of `quantization`: as {@link valuesTensor} keeps them. */
   private readonly values: Tensor;
   private readonly quantization: ValueQuantization | null;
   private readonly product: Product;
@@ -47,7 +48,7 @@ export class Sparse implements Weight {
     this.shape = shape;
     this.rowOffsets = keep(tensor(rowOffsets));
     this.columns = keep(tensor(columns));
-    this.values = keep(tensor(values));
+    this.values = keep(valuesTensor(values, quantization));
     this.quantization = quantization;
     if (quantization !== null) keep(quantization.scales);
     this.product = quantization?.input
@@ -137,7 +138,7 @@ export class Sparse implements Weight {
   store(): StoredWeight {
     const tensors = new Map([['indices', bytesBlob(encodePositions(positionsOf(this.csr())))]]);
     const descriptor: SparseDescriptor = { kind: 'sparse', shape: [...this.shape], nonzeros: this.nonzeros() };
-    return storeValues(tensors, descriptor, this.values.toArray() as Values, this.quantization);
+    return storeValues(tensors, descriptor, valuesOf(this.values), this.quantization);
   }
 
   dispose(): void {
@@ -166,7 +167,7 @@ export class Sparse implements Weight {
       shape: this.shape,
       rowOffsets: this.rowOffsets.toArray() as Uint32Array,
       columns: this.columns.toArray() as Uint32Array,
-      values: this.values.toArray() as Float32Array | Int8Array,
+      values: valuesOf(this.values),
     };
     return { ...csr, values: realValues(csr, this.quantization) };
   }

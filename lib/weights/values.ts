@@ -1,6 +1,6 @@
 import type { TensorEntry } from '../formats/safetensors';
 import { type IntegerBits, native } from '../native';
-import { type Affine, affineArguments, empty, type Tensor } from '../tensor';
+import { type Affine, affineArguments, empty, type Tensor, tensor } from '../tensor';
 import { packBits, unpackBits } from './bit-stream';
 import { type BlobReader, bytesBlob, readArray, toBlob } from './blob';
 import type { BlockSparseDescriptor, SemiStructuredDescriptor, SparseDescriptor } from './descriptor';
@@ -99,8 +99,31 @@ export function storeValues(
 function packIntegers(integers: Int8Array, scheme: QuantizationScheme): TensorEntry {
   if (scheme.bits === 8) return { dtype: 'I8', shape: [integers.length], data: new Uint8Array(integers.buffer) };
   const { zeroPoint } = codeRange(scheme);
-  const codes = Uint8Array.from(integers, (value) => value + (zeroPoint ?? 0));
-  return bytesBlob(packBits(codes, scheme.bits));
+  return bytesBlob(packShifted(integers, scheme.bits, zeroPoint ?? 0));
+}
+
+/** Integers plus a number that leaves none below 0, bit-packed. */
+function packShifted(integers: Int8Array, bits: number, zeroPoint: number): Uint8Array {
+  return packBits(
+    Uint8Array.from(integers, (value) => value + zeroPoint),
+    bits,
+  );
+}
+
+/** What {@link valuesTensor} adds to integers of four bits. */
+const SHORT_ZERO = 8;
+
+/** The values of a sparse weight in a tensor that takes {@link integerBits} for each integer: f32, i8, or u4 that are 8 more. */
+export function valuesTensor(values: Values, quantization: ValueQuantization | null): Tensor {
+  if (quantization === null || integerBits(quantization.scheme) === 8) return tensor(values);
+  return tensor(packShifted(values as Int8Array, 4, SHORT_ZERO), [values.length], { dtype: 'u4' });
+}
+
+/** Undoes {@link valuesTensor}. */
+export function valuesOf(stored: Tensor): Values {
+  const values = stored.toArray();
+  if (stored.dtype !== 'u4') return values as Values;
+  return Int8Array.from(unpackBits(values as Uint8Array, 4, stored.size), (code) => code - SHORT_ZERO);
 }
 
 /** Integers out of what {@link storeValues} made of them. */

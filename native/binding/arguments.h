@@ -32,6 +32,7 @@ inline constexpr DTypes kU8 = set_of({TERSOR_U8});
 inline constexpr DTypes kI32 = set_of({TERSOR_I32});
 inline constexpr DTypes kU32 = set_of({TERSOR_U32});
 inline constexpr DTypes kI64 = set_of({TERSOR_I64});
+inline constexpr DTypes kU4 = set_of({TERSOR_U4});
 inline constexpr DTypes kPacked = set_of({TERSOR_U1, TERSOR_U2, TERSOR_U3, TERSOR_U4});
 inline constexpr DTypes kAnyDType = (DTypes{1} << TERSOR_DTYPE_COUNT) - 1;
 inline constexpr DTypes kByteSized = kAnyDType & ~kPacked;

@@ -77,7 +77,7 @@ tersor_csr read_csr(Arguments& in, DTypes values_dtype) {
   const Operand values = in.input("values", values_dtype);
   in.expect_same_shape(values, columns);
   const int64_t cols = in.integer("cols", 0, INT32_MAX);
-  if (values.tensor().dtype == TERSOR_I8) expect_int8_depth(in, cols);
+  if (values.tensor().dtype == TERSOR_I8 || values.tensor().dtype == TERSOR_U4) expect_int8_depth(in, cols);
   return {row_offsets.tensor(), columns.tensor(), values.tensor(), row_offsets.dim(0) - 1, cols};
 }
 
@@ -225,7 +225,7 @@ auto gemm_int8(Arguments& in) {
 }
 
 auto csr_packed_bytes(Arguments& in) {
-  const tersor_csr w = read_csr(in, kF32 | kI8 | kU32);
+  const tersor_csr w = read_csr(in, kF32 | kI8 | kU4 | kU32);
   const Operand bytes = in.output("bytes", kI64);
   in.expect_shape(bytes, {1});
   return [w, bytes = bytes.tensor()](const tersor_backend& backend, tersor_context* context) {
@@ -234,7 +234,7 @@ auto csr_packed_bytes(Arguments& in) {
 }
 
 auto pack_csr(Arguments& in) {
-  const tersor_csr w = read_csr(in, kF32 | kI8 | kU32);
+  const tersor_csr w = read_csr(in, kF32 | kI8 | kU4 | kU32);
   const Operand packed = in.output("packed", kU8);
   in.expect_shape(packed, {kAny});
   return [w, packed = packed.tensor()](const tersor_backend& backend, tersor_context* context) {

@@ -81,6 +81,13 @@ struct Operand {
         columns({static_cast<int64_t>(indices.size())}, indices),
         values({static_cast<int64_t>(nonzeros.size())}, nonzeros),
         csr{view(row_offsets), view(columns), view(values), static_cast<int64_t>(offsets.size()) - 1, k} {}
+  // Of values in as many elements as their type takes.
+  Operand(const std::vector<uint32_t>& offsets, const std::vector<uint32_t>& indices,
+          const std::vector<Value>& nonzeros, int64_t k, tersor_dtype dtype)
+      : row_offsets({static_cast<int64_t>(offsets.size())}, offsets),
+        columns({static_cast<int64_t>(indices.size())}, indices),
+        values({static_cast<int64_t>(indices.size())}, nonzeros, dtype),
+        csr{view(row_offsets), view(columns), view(values), static_cast<int64_t>(offsets.size()) - 1, k} {}
   Operand(const Weight<Value>& w, int64_t k) : Operand(w.row_offsets, w.columns, w.values, k) {}
 
   tersor_packed_csr pack() {
@@ -95,6 +102,15 @@ struct Operand {
  private:
   static tersor_tensor view(const Tensor& tensor) { return *static_cast<const tersor_tensor*>(tensor); }
 };
+
+// A weight of -8..7 as u4.
+Operand<uint8_t> of_four_bits(const Weight<int8_t>& w, int64_t k) {
+  std::vector<uint8_t> pairs((w.values.size() + 1) / 2, 0);
+  for (size_t i = 0; i < w.values.size(); ++i) {
+    pairs[i / 2] = static_cast<uint8_t>(pairs[i / 2] | (w.values[i] + 8) << (i % 2 * 4));
+  }
+  return Operand<uint8_t>(w.row_offsets, w.columns, pairs, k, TERSOR_U4);
+}
 
 // Exact integers, then the float steps in the order that backend.h gives them.
 float int8_output(int64_t sum, int64_t zero_point, int64_t row_sum, float factor, const float* bias, bool relu) {
@@ -139,11 +155,15 @@ TEST_CASE("csr_gemm: every kernel and shape against float64") {
   });
 }
 
-TEST_CASE("csr_gemm_int8: every kernel and shape, bit for bit") {
-  for_each_kernel(cpu::csr_i8_kernels, [](const std::string& isa, cpu::CsrKernelI8* kernel) {
+namespace {
+
+// The kernels of a list, on values of 8 bits or of 4.
+void check_int8_kernels(const KernelList<cpu::CsrKernelI8>& kernels, bool is_short) {
+  for_each_kernel(kernels, [&](const std::string& isa, cpu::CsrKernelI8* kernel) {
     for (const Case& c : cases()) {
+      const int64_t high = is_short ? 7 : 127;
       Random random(static_cast<uint32_t>(c.m + 31 * c.n + 977 * c.k));
-      const Weight<int8_t> w(c, random.integers<int8_t>(c.n * c.k, -128, 127), random);
+      const Weight<int8_t> w(c, random.integers<int8_t>(c.n * c.k, -high - 1, high), random);
       const auto x = random.integers<uint8_t>(c.m * c.k, 0, 255);
       const auto bias = random.uniforms<float>(c.n, -1, 1);
       const bool one_scale = c.m % 2 == 1, has_bias = c.k % 2 == 1, relu = c.n % 2 == 1;
@@ -173,8 +193,9 @@ TEST_CASE("csr_gemm_int8: every kernel and shape, bit for bit") {
       const F32 ts({one_scale ? 1 : c.n}, scales), tb({c.n}, bias), y({c.m, c.n}), dense_y({c.m, c.n});
       const I32 tr({c.n}, row_sums);
       const Typed<int8_t> dense({c.n, c.k}, w.dense);
-      Operand<int8_t> operand(w, c.k);
-      const tersor_packed_csr packed = operand.pack();
+      Operand<int8_t> whole(w, c.k);
+      Operand<uint8_t> half = of_four_bits(w, c.k);
+      const tersor_packed_csr packed = is_short ? half.pack() : whole.pack();
       const Typed<uint8_t> dense_packed({cpu::int8_bytes(c.n, c.k)});
       const tersor_int8_epilogue epilogue{
           input_scale,
@@ -191,6 +212,14 @@ TEST_CASE("csr_gemm_int8: every kernel and shape, bit for bit") {
       check_same_bits(describe(isa, c) + " as a dense weight", dense_y.values(), y.values());
     }
   });
+}
+
+}  // namespace
+
+TEST_CASE("csr_gemm_int8: every kernel and shape, bit for bit") { check_int8_kernels(cpu::csr_i8_kernels, false); }
+
+TEST_CASE("csr_gemm_int8 of 4 bits: every kernel and shape, bit for bit") {
+  check_int8_kernels(cpu::csr_i4_kernels, true);
 }
 
 TEST_CASE("csr_gemm_int8: the largest sums that 32 bits hold are exact") {
@@ -217,6 +246,32 @@ TEST_CASE("csr_gemm_int8: the largest sums that 32 bits hold are exact") {
   const Operand<int8_t> w({0, kNonzeros + 1}, columns, std::vector<int8_t>(kNonzeros + 1, 1), kNonzeros + 1);
   const Typed<int64_t> bytes({1}, TERSOR_I64);
   CHECK(cpu::csr_packed_bytes(&context, &w.csr, bytes) == TERSOR_UNSUPPORTED);
+}
+
+TEST_CASE("csr_gemm_int8 of 4 bits: a slot takes two thirds of one of 8, the bits do not depend on threads") {
+  const Case c{70, 300, 1200, 0.1};
+  Random random(17);
+  const Weight<int8_t> w(c, random.integers<int8_t>(c.n * c.k, -8, 7), random);
+  Operand<int8_t> whole(w, c.k);
+  Operand<uint8_t> half = of_four_bits(w, c.k);
+  whole.pack();
+  const tersor_packed_csr packed = half.pack();
+  const cpu::CsrHeader& header = cpu::PackedCsr(packed.packed.data).header();
+  int64_t slots = 0;
+  for (int64_t i = 0; i < header.chunks; ++i) {
+    const cpu::PackedCsr layout(packed.packed.data);
+    slots += (layout.end_of(i) - layout.slots_at(i)) / 64;
+  }
+  CHECK(static_cast<int64_t>(whole.packed->bytes() - half.packed->bytes()) == slots * 32);
+  const Typed<uint8_t> x({c.m, c.k}, random.integers<uint8_t>(c.m * c.k, 0, 255));
+  const F32 scale({1}, {0.01f}), y({c.m, c.n});
+  const I32 row_sums({c.n}, std::vector<int32_t>(static_cast<size_t>(c.n), 5));
+  const tersor_int8_epilogue epilogue{1.0f, 3, scale, row_sums, {}};
+  same_for_any_thread_count("csr_gemm_int8 of 4 bits", [&] {
+    Context context;
+    REQUIRE(cpu::csr_gemm_int8(&context, x, &packed, &epilogue, y) == TERSOR_OK);
+    return y.values();
+  });
 }
 
 TEST_CASE("transpose: every kernel and shape, nothing outside written") {
@@ -452,7 +507,7 @@ TEST_CASE("csr products: a packed weight of another kind, shape or size is refus
   const tersor_int8_epilogue epilogue{1.0f, 0, scale, row_sums, {}};
   CHECK(cpu::csr_gemm_int8(&context, x8, &packed, &epilogue, y) == TERSOR_INVALID_ARGUMENT);
   CHECK(std::string(context.message) ==
-        "expected what pack_csr makes of a weight i8 [2, 2], got other bytes, at packed");
+        "expected what pack_csr makes of a weight of integers [2, 2], got other bytes, at packed");
   for (const tersor_packed_csr& wrong : {tersor_packed_csr{packed.packed, 3, 2}, tersor_packed_csr{packed.packed, 2, 3},
                                          tersor_packed_csr{*static_cast<const tersor_tensor*>(too_short), 2, 2},
                                          tersor_packed_csr{*static_cast<const tersor_tensor*>(zeros), 2, 2}}) {

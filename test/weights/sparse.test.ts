@@ -99,4 +99,17 @@ describe('sparse weights of 4 bits', () => {
         expect(int8 - int4).to.equal((rows * columns) / 4 / 2);
       }));
   }
+
+  it("keep half the bytes of int8 values and of their words in the kernels' order: unstructured", () =>
+    tidy(() => {
+      const signs = (randomMatrix(64, 1024, 0.05, 3).toArray() as Float32Array).map(Math.sign);
+      const w = tensor(signs, [64, 1024]);
+      const [int8, int4] = [INT8, INT4].map((scheme) => residentBytes(() => Sparse.from(w, scheme, INPUT))) as [
+        number,
+        number,
+      ];
+      const nonzeros = signs.filter((sign) => sign !== 0).length;
+      const words = signs.filter((_, i) => i % 4 === 0 && signs.subarray(i, i + 4).some((sign) => sign !== 0)).length;
+      expect(int8 - int4).to.be.at.least(nonzeros / 2 - 1 + 2 * words);
+    }));
 });

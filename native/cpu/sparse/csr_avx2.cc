@@ -1,5 +1,6 @@
 #include <immintrin.h>
 
+#include "cpu/int8/int4_avx2.h"
 #include "cpu/sparse/csr_sddmm_tile.h"
 #include "cpu/sparse/csr_tile.h"
 
@@ -77,7 +78,33 @@ struct Avx2Int8 {
   }
 };
 
+// Expanded some at a time: from what has just been stored, small parts are loaded with a delay.
+struct ShortSlots {
+  static constexpr int64_t kBytes = kCsrShortSlotBytes, kTogether = 16;
+  static constexpr int kLines = 1;
+
+  static __m256i part(const uint8_t* slot, int p) {
+    __m256i values[2];
+    load_integers<4>(slot + kCsrSlotValues, values);
+    return values[p];
+  }
+
+  ShortSlots(const uint8_t* slots, int64_t count) {
+    for (int64_t s = 0; s < count; ++s) {
+      for (int p = 0; p < 2; ++p) Avx2Int8::store(expanded[s] + p * Avx2Int8::kLanes, part(slots + s * kBytes, p));
+    }
+  }
+  const int32_t* words(int64_t s) const { return expanded[s]; }
+
+  alignas(32) int32_t expanded[kTogether][kCsrLanes];
+};
+
 }  // namespace
+
+void csr_i4_avx2(const CsrGroup* groups, int64_t count, const uint8_t* data, const int32_t* x, int64_t planes,
+                 int64_t plane_words, int32_t* sums) {
+  csr_block<Avx2Int8, ShortSlots>(groups, count, data, x, planes, plane_words, sums);
+}
 
 void csr_f32_avx2(const CsrGroup* groups, int64_t count, const uint8_t* data, const float* x, int64_t planes,
                   int64_t plane_words, float* sums) {

@@ -75,11 +75,11 @@ tersor_status check_packed(tersor_context* context, const tersor_packed_csr* w, 
   if (bytes >= static_cast<int64_t>(sizeof(CsrHeader))) {
     const CsrHeader& header = PackedCsr(w->packed.data).header();
     if (header.magic == kCsrMagic && header.bytes == bytes && header.rows == w->rows && header.cols == w->cols &&
-        header.words == words) {
+        (words == CsrWords::i8 ? header.has_integers() : header.words == words)) {
       return TERSOR_OK;
     }
   }
-  const char* values = words == CsrWords::i8 ? "i8" : words == CsrWords::f32 ? "f32" : "u32";
+  const char* values = words == CsrWords::i8 ? "of integers" : words == CsrWords::f32 ? "f32" : "u32";
   return fail(context, TERSOR_INVALID_ARGUMENT,
               "expected what pack_csr makes of a weight %s [%lld, %lld], got other bytes, at packed", values,
               static_cast<long long>(w->rows), static_cast<long long>(w->cols));

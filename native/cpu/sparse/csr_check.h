@@ -10,7 +10,8 @@ namespace tersor::cpu {
 // no row holds more than `row_limit` nonzeros.
 tersor_status check_csr(tersor_context* context, const tersor_csr* w, int64_t row_limit);
 
-// Whether it is the layout of such a weight. The parts of a layout trust each other: only pack_csr makes one.
+// Whether it is the layout of such a weight; i8 stands for integers of any size. The parts of a layout trust each
+// other: only pack_csr makes one.
 tersor_status check_packed(tersor_context* context, const tersor_packed_csr* w, CsrWords words);
 
 // Whether there is a value for every nonzero of a pattern, which check_packed has seen.

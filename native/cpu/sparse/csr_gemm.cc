@@ -34,6 +34,13 @@ const KernelList<CsrKernelI8> csr_i8_kernels("csr_gemm_int8", {
       {"csr_i8_scalar", Isa::scalar, csr_i8_scalar},
 });
 
+const KernelList<CsrKernelI8> csr_i4_kernels("csr_gemm_int4", {
+#if TERSOR_X86
+  {"csr_i4_avx512vnni", Isa::avx512_vnni, csr_i4_avx512vnni}, {"csr_i4_avx2", Isa::avx2, csr_i4_avx2},
+#endif
+      {"csr_i4_scalar", Isa::scalar, csr_i4_scalar},
+});
+
 const KernelList<TransposeKernel> transpose_kernels("transpose", {
 #if TERSOR_X86
   {"transpose_avx512", Isa::avx512, transpose_avx512},
@@ -168,7 +175,8 @@ class CsrProduct {
     const CsrHeader& header = w_.header();
     const int64_t parts = (planes + at_once - 1) / at_once;
     const int64_t lanes = x_.count() == 1 ? 1 : std::min(at_once, planes) * kCsrLanes;
-    const int64_t units_per_task = header.bytes / kCsrSlotBytes * kCsrLanes / header.chunks * std::min(at_once, planes);
+    const int64_t units_per_task =
+        header.bytes / header.slot_bytes() * kCsrLanes / header.chunks * std::min(at_once, planes);
     std::atomic<bool> out_of_memory{false};
     const tersor_status status = for_chunks(
         context, header.chunks * parts, std::max<int64_t>(1, kUnitsPerTask / std::max<int64_t>(1, units_per_task)),
@@ -223,7 +231,10 @@ tersor_status csr_gemm(tersor_context* context, const tersor_tensor* x, const te
 
 tersor_status csr_gemm_int8(tersor_context* context, const tersor_tensor* x, const tersor_packed_csr* w,
                             const tersor_int8_epilogue* epilogue, const tersor_tensor* y) {
-  return csr_gemm_int8_with(csr_i8_kernels.best(), context, x, w, epilogue, y);
+  if (const tersor_status status = check_packed(context, w, CsrWords::i8); status != TERSOR_OK) return status;
+  const bool is_short = PackedCsr(w->packed.data).header().words == CsrWords::i4;
+  const auto& kernels = is_short ? csr_i4_kernels : csr_i8_kernels;
+  return csr_gemm_int8_with(kernels.best(), context, x, w, epilogue, y);
 }
 
 }  // namespace tersor::cpu

@@ -9,10 +9,12 @@ namespace tersor::cpu {
 
 extern const KernelList<CsrKernelF32> csr_f32_kernels;
 extern const KernelList<CsrKernelI8> csr_i8_kernels;
+extern const KernelList<CsrKernelI8> csr_i4_kernels;
 extern const KernelList<CsrSddmmKernel> csr_sddmm_kernels;
 
 tersor_status csr_gemm_with(CsrKernelF32* kernel, tersor_context*, const tersor_tensor* x, const tersor_packed_csr* w,
                             const tersor_epilogue*, const tersor_tensor* y);
+// The kernel's values must be as long as the weight's.
 tersor_status csr_gemm_int8_with(CsrKernelI8* kernel, tersor_context*, const tersor_tensor* x,
                                  const tersor_packed_csr* w, const tersor_int8_epilogue*, const tersor_tensor* y);
 

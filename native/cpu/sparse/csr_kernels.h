@@ -25,6 +25,8 @@ using CsrKernelI8 = CsrKernel<int32_t>;
 
 CsrKernelF32 csr_f32_scalar, csr_f32_avx2, csr_f32_avx512, csr_f32_neon;
 CsrKernelI8 csr_i8_scalar, csr_i8_avx2, csr_i8_avx512vnni, csr_i8_neoni8mm;
+// The same of values of four bits.
+CsrKernelI8 csr_i4_scalar, csr_i4_avx2, csr_i4_avx512vnni;
 
 // The masked outer product of a block: for every slot s and lane l of a group,
 //   sums[slot][l] += sum over planes and lanes of dy[row of l][plane][lane] * x[plane][unit of l in s][lane],

@@ -1,11 +1,11 @@
 // A CSR weight as pack_csr lays it out and csr_gemm reads it.
 //
-// A unit is what meets one 32-bit word of an activation: a column of an f32 weight, four columns of an i8 weight (of
-// which at least one is not zero). Rows are cut into chunks of about equal work, one thread's each, and units into
-// blocks, whose activations fit the L1 cache. Inside a chunk and a block, rows are sorted by their number of units and
-// taken 16 at a time: the lanes of a group. Slot s of a group holds the s-th unit of every lane, so a group takes as
-// many slots as its longest row has units; lanes that have fewer are filled up with zeros, which meet a word of x that
-// is zero (else NaN * 0 would spread).
+// A unit is what meets one 32-bit word of an activation: a column of an f32 weight, four columns of a weight of
+// integers (of which at least one is not zero). Rows are cut into chunks of about equal work, one thread's each, and
+// units into blocks, whose activations fit the L1 cache. Inside a chunk and a block, rows are sorted by their number of
+// units and taken 16 at a time: the lanes of a group. Slot s of a group holds the s-th unit of every lane, so a group
+// takes as many slots as its longest row has units; lanes that have fewer are filled up with zeros, which meet a word
+// of x that is zero (else NaN * 0 would spread).
 //
 //   CsrHeader
 //   CsrChunk [chunks]
@@ -23,12 +23,14 @@ namespace tersor::cpu {
 inline constexpr int64_t kCsrLanes = 16;      // rows in a group, and activations in a plane
 inline constexpr int64_t kCsrSlotBytes = 96;  // u16 [16]: where in the block's activations, then 32-bit values [16]
 inline constexpr int64_t kCsrSlotValues = 32;
+// With values of four bits: byte i holds byte i of the values and, in its high bits, byte 32 + i, both + 8.
+inline constexpr int64_t kCsrShortSlotBytes = 64;
 inline constexpr int64_t kCsrWordBytes = 64;  // of one unit's 16 activations: what offsets in slots are counted in
 
 inline constexpr uint64_t kCsrMagic = 0x31525343'52535254;
 
-// What the values are: four i8 to a word, f32, or, in a pattern, the place of a nonzero + 1.
-enum class CsrWords : int32_t { i8, f32, places };
+// What the values are: four i8 to a word, f32, in a pattern the place of a nonzero + 1, or four integers of four bits.
+enum class CsrWords : int32_t { i8, f32, places, i4 };
 
 struct CsrHeader {
   uint64_t magic;
@@ -39,7 +41,9 @@ struct CsrHeader {
   int64_t chunks;
   int64_t most_rows;  // in a chunk
 
-  int64_t unit_columns() const { return words == CsrWords::i8 ? 4 : 1; }
+  bool has_integers() const { return words == CsrWords::i8 || words == CsrWords::i4; }
+  int64_t unit_columns() const { return has_integers() ? 4 : 1; }
+  int64_t slot_bytes() const { return words == CsrWords::i4 ? kCsrShortSlotBytes : kCsrSlotBytes; }
 };
 
 struct CsrChunk {

@@ -25,29 +25,40 @@ void add_products(Sum& sum, const Sum& x, uint32_t w) {
   }
 }
 
-template <typename Word>
+// Of slots with values of four bits when kShort.
+template <typename Word, bool kShort = false>
 struct Lane {
+  static constexpr int64_t kBytes = kShort ? kCsrShortSlotBytes : kCsrSlotBytes;
+
   const uint8_t* slots;
   int lane;
 
   uint16_t offset(int64_t slot) const {
     uint16_t bytes;
-    std::memcpy(&bytes, slots + slot * kCsrSlotBytes + 2 * lane, sizeof bytes);
+    std::memcpy(&bytes, slots + slot * kBytes + 2 * lane, sizeof bytes);
     return bytes;
   }
   Word value(int64_t slot) const {
+    const uint8_t* values = slots + slot * kBytes + kCsrSlotValues;
     Word word;
-    std::memcpy(&word, slots + slot * kCsrSlotBytes + kCsrSlotValues + 4 * lane, sizeof word);
+    if constexpr (kShort) {
+      uint32_t pairs;
+      std::memcpy(&pairs, values + lane % 8 * 4, sizeof pairs);
+      // Each byte less 8, without a borrow from the next.
+      word = ((pairs >> (lane / 8 * 4) & 0x0f0f0f0fu) + 0x78787878u) ^ 0x80808080u;
+    } else {
+      std::memcpy(&word, values + 4 * lane, sizeof word);
+    }
     return word;
   }
 };
 
-template <typename Word>
+template <bool kShort = false, typename Word>
 void add_block(const CsrGroup* groups, int64_t count, const uint8_t* data, const Word* x, int64_t planes,
                int64_t plane_words, Word* sums) {
   for (const CsrGroup* group = groups; group != groups + count; ++group) {
     for (int i = 0; i < kCsrLanes; ++i) {
-      const Lane<Word> lane{data + group->slots_at, i};
+      const Lane<Word, kShort> lane{data + group->slots_at, i};
       if (planes == 0) {
         Word& sum = sums[group->rows[i]];
         for (int64_t s = 0; s < group->slots; ++s) {
@@ -80,6 +91,12 @@ void csr_i8_scalar(const CsrGroup* groups, int64_t count, const uint8_t* data, c
                    int64_t plane_words, int32_t* sums) {
   add_block(groups, count, data, reinterpret_cast<const uint32_t*>(x), planes, plane_words,
             reinterpret_cast<uint32_t*>(sums));
+}
+
+void csr_i4_scalar(const CsrGroup* groups, int64_t count, const uint8_t* data, const int32_t* x, int64_t planes,
+                   int64_t plane_words, int32_t* sums) {
+  add_block<true>(groups, count, data, reinterpret_cast<const uint32_t*>(x), planes, plane_words,
+                  reinterpret_cast<uint32_t*>(sums));
 }
 
 void csr_sddmm_scalar(const CsrGroup* groups, int64_t count, const uint8_t* data, const float* x, int64_t planes,

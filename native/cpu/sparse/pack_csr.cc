@@ -31,11 +31,12 @@ struct Segment {
 
 int64_t exact_row_limit(tersor_dtype dtype) {
   constexpr int64_t most = std::numeric_limits<int32_t>::max();
-  return dtype == TERSOR_I8 ? int64_t{TERSOR_LONGEST_INT8_SUM} : most;
+  return dtype == TERSOR_I8 || dtype == TERSOR_U4 ? int64_t{TERSOR_LONGEST_INT8_SUM} : most;
 }
 
 CsrWords words_of(tersor_dtype dtype) {
   if (dtype == TERSOR_I8) return CsrWords::i8;
+  if (dtype == TERSOR_U4) return CsrWords::i4;
   return dtype == TERSOR_F32 ? CsrWords::f32 : CsrWords::places;
 }
 
@@ -172,7 +173,7 @@ class CsrPacker {
       groups += 1;
       slots += group[count - 1].units;
     });
-    return slots_from(chunk.blocks, groups) + slots * kCsrSlotBytes;
+    return slots_from(chunk.blocks, groups) + slots * header_.slot_bytes();
   }
 
   // Where a chunk's slots begin, from its start: no load of a quarter of a slot crosses a cache line.
@@ -200,7 +201,7 @@ class CsrPacker {
       }
       std::memcpy(data + group_at, &group, sizeof group);
       group_at += int64_t{sizeof group};
-      slots_at += group.slots * kCsrSlotBytes;
+      slots_at += group.slots * header_.slot_bytes();
     });
   }
 
@@ -208,8 +209,13 @@ class CsrPacker {
   void write_lane(const Segment* segment, int64_t slots, uint8_t* to, size_t lane) const {
     const auto write = [&](int64_t slot, int64_t unit, uint32_t value) {
       const auto offset = static_cast<uint16_t>(unit * kCsrWordBytes);
-      std::memcpy(to + slot * kCsrSlotBytes + 2 * lane, &offset, sizeof offset);
-      std::memcpy(to + slot * kCsrSlotBytes + kCsrSlotValues + 4 * lane, &value, sizeof value);
+      uint8_t* start = to + slot * header_.slot_bytes();
+      std::memcpy(start + 2 * lane, &offset, sizeof offset);
+      if (header_.words == CsrWords::i4) {
+        write_short(value, start + kCsrSlotValues, lane);
+      } else {
+        std::memcpy(start + kCsrSlotValues + 4 * lane, &value, sizeof value);
+      }
     };
     int64_t slot = 0;
     if (segment != nullptr) {
@@ -225,11 +231,24 @@ class CsrPacker {
     for (; slot < slots; ++slot) write(slot, header_.depth, 0);
   }
 
+  // Four integers, where the lanes before have written theirs.
+  static void write_short(uint32_t word, uint8_t* values, size_t lane) {
+    for (size_t k = 0; k < 4; ++k) {
+      const auto bits = static_cast<uint8_t>(((word >> (8 * k)) + 8) & 15);
+      uint8_t& byte = values[lane % 8 * 4 + k];
+      byte = lane < 8 ? bits : static_cast<uint8_t>(byte | bits << 4);
+    }
+  }
+
   // A nonzero at its place in its unit.
   uint32_t word_of(uint32_t nonzero) const {
-    if (values_.dtype == TERSOR_I8) {
-      const auto byte = static_cast<uint8_t>(data_of<const int8_t>(&values_)[nonzero]);
-      return static_cast<uint32_t>(byte) << (8 * (columns_[nonzero] % 4));
+    const auto in_place = [&](int integer) {
+      return static_cast<uint32_t>(static_cast<uint8_t>(integer)) << (8 * (columns_[nonzero] % 4));
+    };
+    if (values_.dtype == TERSOR_I8) return in_place(data_of<const int8_t>(&values_)[nonzero]);
+    if (values_.dtype == TERSOR_U4) {
+      const int pair = data_of<const uint8_t>(&values_)[nonzero / 2];
+      return in_place((nonzero % 2 == 0 ? pair & 15 : pair >> 4) - 8);
     }
     uint32_t word;
     std::memcpy(&word, data_of<const uint8_t>(&values_) + nonzero * sizeof word, sizeof word);

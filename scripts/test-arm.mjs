@@ -21,7 +21,7 @@ const LONG =
   '-tce=*distillation*,*cross_entropy*,*kmeans*,svd: *,svd_randomized: *,*beyond one block*,sparse_gpt: the share*,gptq: every*';
 
 /** Files whose tests take about as long as all others. */
-const PRODUCTS = '*gemm*,*sparse_test*,*nm_*';
+const PRODUCTS = '*gemm*,*nm_*';
 /** Files of operations that have no kernel of their own on ARM. */
 const PLAIN = '*/conv_test*,*/pool_test*,*histogram_test*,*svd_batched_test*';
 

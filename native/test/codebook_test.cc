@@ -115,14 +115,24 @@ struct Problem {
   // In float64; with int8 numbers where the kernel has them, which leaves the roundings of scales and sums.
   Expected expected(bool int8) const {
     Expected result;
+    std::vector<double> inputs, weights;
+    for (int64_t i = 0; i < m; ++i) {
+      for (int64_t p = 0; p < k; ++p) {
+        inputs.push_back(int8 ? rounded_input(i, p) : double{x[static_cast<size_t>(i * k + p)]});
+      }
+    }
+    for (int64_t j = 0; j < n; ++j) {
+      for (int64_t p = 0; p < k; ++p) {
+        weights.push_back((int8 ? rounded_value(j, p) : double{value(j, p)}) * double{scale(j, p)});
+      }
+    }
     for (int64_t i = 0; i < m; ++i) {
       for (int64_t j = 0; j < n; ++j) {
         double sum = bias[static_cast<size_t>(j)], size = std::abs(sum);
         for (int64_t p = 0; p < k; ++p) {
-          const double input = int8 ? rounded_input(i, p) : double{x[static_cast<size_t>(i * k + p)]};
-          const double weight = (int8 ? rounded_value(j, p) : double{value(j, p)}) * double{scale(j, p)};
-          sum += input * weight;
-          size += std::abs(input * weight);
+          const double product = inputs[static_cast<size_t>(i * k + p)] * weights[static_cast<size_t>(j * k + p)];
+          sum += product;
+          size += std::abs(product);
         }
         result.sums.push_back(sum);
         // Of exact sums: a rounding of each scale and their products, and one for every block of at least 16 columns.

@@ -379,6 +379,30 @@ export interface NativeOperations {
     step: number,
     maxNorm: number,
   ): void;
+  lambStep(
+    parameters: readonly T[],
+    gradients: readonly T[],
+    firstMoments: readonly T[],
+    secondMoments: readonly T[],
+    learningRate: number,
+    beta1: number,
+    beta2: number,
+    epsilon: number,
+    weightDecay: number,
+    step: number,
+    maxNorm: number,
+  ): void;
+  /** A decay of 1 sums the squares up (Adagrad), a smaller one takes their moving mean (RMSprop). */
+  rmsStep(
+    parameters: readonly T[],
+    gradients: readonly T[],
+    squares: readonly T[],
+    learningRate: number,
+    decay: number,
+    epsilon: number,
+    weightDecay: number,
+    maxNorm: number,
+  ): void;
 }
 
 /** The whole addon. */

@@ -98,11 +98,14 @@ function describeProductQuantize({ weights, subspaces, bits, retrain }: ProductQ
   return `Quantize ${weights.join(', ')} to ${codes}, centroids by k-means${how}`;
 }
 
-function describeRetrain({ epochs, batchSize, optimizer, learningRate, lrSchedule, distill }: Retrain): string {
+function describeRetrain(retrain: Retrain): string {
+  const { epochs, batchSize, optimizer, learningRate, lrSchedule, warmupSteps, distill } = retrain;
+  const schedule =
+    warmupSteps === undefined ? lrSchedule : `${lrSchedule} after ${plural(warmupSteps, 'step')} of warm-up`;
   const teacher = distill
     ? `, taught by the original model (temperature ${distill.temperature}, alpha ${distill.alpha})`
     : '';
-  return `${plural(epochs, 'epoch')} of ${optimizer}, batches of ${batchSize}, learning rate ${learningRate} (${lrSchedule})${teacher}`;
+  return `${plural(epochs, 'epoch')} of ${optimizer}, batches of ${batchSize}, learning rate ${learningRate} (${schedule})${teacher}`;
 }
 
 function percent(fraction: number): string {

@@ -5,6 +5,8 @@
  * are whole sentences.
  */
 import { z } from 'zod';
+import { OPTIMIZERS } from '../train/optimizer';
+import { SCHEDULES } from '../train/schedule';
 import { BLOCK_PATTERNS, isPattern, type SparsityPattern } from '../weights/pattern';
 import { withRules } from './rules';
 
@@ -46,16 +48,18 @@ const retrainSchema = withRules(
     epochs: count,
     /** Examples in one optimizer step. Default 32. */
     batchSize: count.default(32),
-    /** 'adam' (default; Kingma and Ba, arXiv 1412.6980) or 'sgd'. */
-    optimizer: z.enum(['adam', 'sgd']).default('adam'),
+    /** 'adam' (default; Kingma and Ba, arXiv 1412.6980), 'adamw', 'sgd', 'adagrad', 'rmsprop' or 'lamb'. */
+    optimizer: z.enum(OPTIMIZERS).default('adam'),
     /** Step size at the start. Default 0.001. */
     learningRate: positive.default(1e-3),
     /** Share of its last step that SGD adds to the next, 0 to below 1. Only with 'sgd', where the default is 0. */
     momentum: momentum.exactOptional(),
-    /** Factor of the weight that is added to its gradient (L2 penalty). Default 0. */
+    /** Factor of the weight that is added to its gradient (L2 penalty), or taken from it by 'adamw' and 'lamb'. Default 0. */
     weightDecay: notNegative.default(0),
-    /** 'cosine' (default) lowers the learning rate to 0 over the run (Loshchilov and Hutter, arXiv 1608.03983); 'constant' keeps it. */
-    lrSchedule: z.enum(['cosine', 'constant']).default('cosine'),
+    /** 'cosine' (default) lowers the learning rate to 0 over the run (Loshchilov and Hutter, arXiv 1608.03983), 'linear' too; 'constant' keeps it. */
+    lrSchedule: z.enum(SCHEDULES).default('cosine'),
+    /** Steps in which the learning rate first rises to its value (Goyal et al., arXiv 1706.02677). Left out means none. */
+    warmupSteps: count.exactOptional(),
     /** Learn also from the model as it was loaded (Hinton et al., arXiv 1503.02531); left out means from the labels only. */
     distill: distillSchema.exactOptional(),
   }),
@@ -64,8 +68,8 @@ const retrainSchema = withRules(
       keys: ['momentum', 'optimizer'],
       broken: (retrain) =>
         retrain.momentum !== undefined &&
-        retrain.optimizer === 'adam' &&
-        'expected momentum only with optimizer sgd, got it with adam',
+        retrain.optimizer !== 'sgd' &&
+        `expected momentum only with optimizer sgd, got it with ${retrain.optimizer}`,
     },
   ],
 ).transform((retrain) => (retrain.optimizer === 'sgd' ? { ...retrain, momentum: retrain.momentum ?? 0 } : retrain));

@@ -1,7 +1,7 @@
 import { TersorError } from '../errors';
 import type { TrainableModel } from '../models';
 import { loadCheckpoint, saveCheckpoint } from './checkpoint';
-import { adam, type Optimizer, sgd } from './optimizer';
+import { makeOptimizer } from './optimizer';
 import { type CompleteSettings, completeSettings, type TrainingSettings } from './settings';
 import { checkParameters, type Objective, type Training, trainStep } from './step';
 import type { TrainingTask } from './task';
@@ -68,9 +68,15 @@ export async function fit(model: TrainableModel, task: TrainingTask, options: Fi
   const settings = completeSettings(options);
   const perEpoch = stepsPerEpoch(task, settings);
   const steps = settings.epochs * perEpoch;
+  if (settings.warmupSteps >= steps) {
+    throw new TersorError(
+      'ERR_TERSOR_OUT_OF_RANGE',
+      `expected fewer than the ${steps} steps of the run, got ${settings.warmupSteps}, at warmupSteps`,
+    );
+  }
   const everySteps = checkpointInterval(checkpoint, perEpoch);
   signal?.throwIfAborted();
-  const optimizer = makeOptimizer(model, settings);
+  const optimizer = makeOptimizer(model.parameters(), settings);
   const training: Training = { model, task, objective, optimizer, settings, steps };
   const run = JSON.stringify({ ...settings, steps, other: checkpoint?.settings });
   // Asked for anew each time: a hook may have replaced tensors such as masks.
@@ -121,9 +127,4 @@ function checkpointInterval(checkpoint: CheckpointOptions | undefined, perEpoch:
     'ERR_TERSOR_OUT_OF_RANGE',
     `expected a whole number of at least 1, got ${everySteps}, at checkpoint.everySteps`,
   );
-}
-
-function makeOptimizer(model: TrainableModel, { optimizer, momentum, weightDecay }: CompleteSettings): Optimizer {
-  const parameters = model.parameters();
-  return optimizer === 'adam' ? adam(parameters, { weightDecay }) : sgd(parameters, { momentum, weightDecay });
 }

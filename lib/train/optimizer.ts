@@ -118,6 +118,146 @@ export function adam(
   };
 }
 
+/** Options of {@link lamb}; defaults are the paper's. */
+export interface LambOptions {
+  readonly beta1?: number;
+  readonly beta2?: number;
+  /** Default 1e-6. */
+  readonly epsilon?: number;
+  /** Taken from the weight directly, inside the part that is scaled. Default 0. */
+  readonly weightDecay?: number;
+  /** As in {@link SgdOptions}. */
+  readonly maxGradientNorm?: number;
+}
+
+/**
+ * LAMB (You et al. 2020): Adam whose step for each parameter is as long as the learning rate times the parameter itself, for batches of
+ * thousands.
+ *
+ * @example
+ * const w = tersor.tensor([3, 4]), optimizer = tersor.lamb([w])
+ * optimizer.update([tersor.tensor([1, 1])], 0.1, 1)
+ * console.log(w.toArray()) // a step of 0.1 x |w| = 0.5 along (1, 1): 2.65, 3.65
+ */
+export function lamb(
+  parameters: readonly Tensor[],
+  { beta1 = 0.9, beta2 = 0.999, epsilon = 1e-6, weightDecay = 0, maxGradientNorm = 0 }: LambOptions = {},
+): Optimizer {
+  const first = zerosLike(parameters);
+  const second = zerosLike(parameters);
+  return {
+    update(gradients, learningRate, step) {
+      if (expectPairs(parameters, gradients) === 0) return;
+      const lists = [handles(parameters), handles(gradients), handles(first), handles(second)] as const;
+      native.lambStep(...lists, learningRate, beta1, beta2, epsilon, weightDecay, step, maxGradientNorm);
+    },
+    state: () => new Map([...numbered('first', first), ...numbered('second', second)]),
+    dispose: () => disposeAll([...first, ...second]),
+  };
+}
+
+/** Options of {@link adagrad}. */
+export interface AdagradOptions {
+  /** Added to the root of the sum of squares. Default 1e-10. */
+  readonly epsilon?: number;
+  /** L2 penalty added to the gradient. Default 0. */
+  readonly weightDecay?: number;
+  /** As in {@link SgdOptions}. */
+  readonly maxGradientNorm?: number;
+}
+
+/**
+ * Adagrad (Duchi, Hazan and Singer 2011): the rate of each element falls with the sum of its squared gradients; PyTorch's update rule.
+ * For embedding tables of which a batch touches few rows see `rowOptimizer`.
+ *
+ * @example
+ * const w = tersor.tensor([1, 2]), optimizer = tersor.adagrad([w])
+ * optimizer.update([tersor.tensor([10, -0.1])], 0.5, 1)
+ * console.log(w.toArray()) // 0.5, 2.5
+ */
+export function adagrad(
+  parameters: readonly Tensor[],
+  { epsilon = 1e-10, weightDecay = 0, maxGradientNorm = 0 }: AdagradOptions = {},
+): Optimizer {
+  return byRootOfSquares(parameters, 1, { epsilon, weightDecay, maxGradientNorm });
+}
+
+/** Options of {@link rmsprop}. */
+export interface RmspropOptions extends AdagradOptions {
+  /** Of the moving mean of squares, 0 ≤ decay < 1. Default 0.99. */
+  readonly decay?: number;
+  /** Added to the root of the mean of squares. Default 1e-8. */
+  readonly epsilon?: number;
+}
+
+/**
+ * RMSprop (Tieleman and Hinton 2012): each element's gradient is divided by the root of a moving mean of its squares; PyTorch's update rule
+ * without momentum.
+ *
+ * @throws ERR_TERSOR_OUT_OF_RANGE for a decay outside 0 ≤ decay < 1
+ * @example
+ * const w = tersor.tensor([1, 2]), optimizer = tersor.rmsprop([w])
+ * optimizer.update([tersor.tensor([10, -0.1])], 0.01, 1)
+ * console.log(w.toArray()) // 0.9, 2.1: a first step of 0.01 / sqrt(1 - 0.99)
+ */
+export function rmsprop(
+  parameters: readonly Tensor[],
+  { decay = 0.99, epsilon = 1e-8, weightDecay = 0, maxGradientNorm = 0 }: RmspropOptions = {},
+): Optimizer {
+  if (!(decay >= 0 && decay < 1)) {
+    throw new TersorError('ERR_TERSOR_OUT_OF_RANGE', `expected a number in [0, 1), got ${decay}, at decay of rmsprop`);
+  }
+  return byRootOfSquares(parameters, decay, { epsilon, weightDecay, maxGradientNorm });
+}
+
+function byRootOfSquares(
+  parameters: readonly Tensor[],
+  decay: number,
+  { epsilon, weightDecay, maxGradientNorm }: Required<AdagradOptions>,
+): Optimizer {
+  const squares = zerosLike(parameters);
+  return {
+    update(gradients, learningRate) {
+      if (expectPairs(parameters, gradients) === 0) return;
+      const lists = [handles(parameters), handles(gradients), handles(squares)] as const;
+      native.rmsStep(...lists, learningRate, decay, epsilon, weightDecay, maxGradientNorm);
+    },
+    state: () => numbered('squares', squares),
+    dispose: () => disposeAll(squares),
+  };
+}
+
+/** Optimizers that have a name. */
+export const OPTIMIZERS = ['adam', 'adamw', 'sgd', 'adagrad', 'rmsprop', 'lamb'] as const;
+
+/** An optimizer by name; 'adamw' is Adam with decoupled weight decay. */
+export type OptimizerName = (typeof OPTIMIZERS)[number];
+
+/** The optimizer of a name, with its defaults for what is not given. */
+export function makeOptimizer(
+  parameters: readonly Tensor[],
+  {
+    optimizer,
+    momentum,
+    weightDecay,
+  }: { readonly optimizer: OptimizerName; readonly momentum: number; readonly weightDecay: number },
+): Optimizer {
+  switch (optimizer) {
+    case 'adam':
+      return adam(parameters, { weightDecay });
+    case 'adamw':
+      return adam(parameters, { weightDecay, decoupled: true });
+    case 'sgd':
+      return sgd(parameters, { momentum, weightDecay });
+    case 'adagrad':
+      return adagrad(parameters, { weightDecay });
+    case 'rmsprop':
+      return rmsprop(parameters, { weightDecay });
+    case 'lamb':
+      return lamb(parameters, { weightDecay });
+  }
+}
+
 /** How many there are. */
 function expectPairs(parameters: readonly Tensor[], gradients: readonly Tensor[]): number {
   if (gradients.length === parameters.length) return parameters.length;

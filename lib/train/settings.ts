@@ -1,5 +1,6 @@
 import { type ErrorCode, TersorError } from '../errors';
-import type { LearningRateSchedule } from './schedule';
+import { OPTIMIZERS, type OptimizerName } from './optimizer';
+import { type LearningRateSchedule, SCHEDULES } from './schedule';
 
 /** What decides the numbers of a training run, beside model, data and objective. */
 export interface TrainingSettings {
@@ -8,14 +9,16 @@ export interface TrainingSettings {
   /** Examples per step. Default 32. */
   readonly batchSize?: number | undefined;
   /** Default 'adam'. */
-  readonly optimizer?: 'adam' | 'sgd' | undefined;
-  /** Learning rate of the first step, above 0. Default 1e-3. */
+  readonly optimizer?: OptimizerName | undefined;
+  /** Learning rate that the schedule starts from, above 0. Default 1e-3. */
   readonly learningRate?: number | undefined;
   /** How the learning rate goes on from there. Default 'cosine'. */
   readonly lrSchedule?: LearningRateSchedule | undefined;
+  /** Steps in which the learning rate first rises along a line, less than there are. Default 0. */
+  readonly warmupSteps?: number | undefined;
   /** Share of the last update that is added to the next, 0 ≤ momentum < 1; only with 'sgd'. Default 0. */
   readonly momentum?: number | undefined;
-  /** L2 penalty added to the gradient, at least 0. Default 0. */
+  /** L2 penalty added to the gradient, of 'adamw' and 'lamb' taken from the weight; at least 0. Default 0. */
   readonly weightDecay?: number | undefined;
   /** Of the batches' order and the augmentation. Default 0. */
   readonly seed?: number | undefined;
@@ -36,6 +39,7 @@ export function completeSettings(given: TrainingSettings): CompleteSettings {
     optimizer = 'adam',
     learningRate = 1e-3,
     lrSchedule = 'cosine',
+    warmupSteps = 0,
     momentum = 0,
     weightDecay = 0,
     seed = 0,
@@ -51,10 +55,26 @@ export function completeSettings(given: TrainingSettings): CompleteSettings {
   checkRange(momentum >= 0 && momentum < 1, 'a number in [0, 1)', momentum, 'momentum');
   checkRange(weightDecay >= 0 && Number.isFinite(weightDecay), 'a finite number >= 0', weightDecay, 'weightDecay');
   checkRange(Number.isSafeInteger(seed) && seed >= 0, 'a whole number of at least 0', seed, 'seed');
-  check(['adam', 'sgd'].includes(optimizer), "'adam' or 'sgd'", optimizer, 'optimizer');
-  check(['cosine', 'constant'].includes(lrSchedule), "'cosine' or 'constant'", lrSchedule, 'lrSchedule');
-  check(momentum === 0 || optimizer === 'sgd', "0 with optimizer 'adam'", momentum, 'momentum');
-  return { epochs, batchSize, optimizer, learningRate, lrSchedule, momentum, weightDecay, seed };
+  check(OPTIMIZERS.includes(optimizer), OPTIMIZERS.join(', '), optimizer, 'optimizer');
+  checkSchedule(lrSchedule);
+  checkRange(
+    Number.isSafeInteger(warmupSteps) && warmupSteps >= 0,
+    'a whole number of at least 0',
+    warmupSteps,
+    'warmupSteps',
+  );
+  check(momentum === 0 || optimizer === 'sgd', `0 with optimizer '${optimizer}'`, momentum, 'momentum');
+  return { epochs, batchSize, optimizer, learningRate, lrSchedule, warmupSteps, momentum, weightDecay, seed };
+}
+
+function checkSchedule(schedule: LearningRateSchedule): void {
+  if (typeof schedule !== 'object' || schedule === null) {
+    check(SCHEDULES.includes(schedule), `${SCHEDULES.join(', ')} or { step }`, schedule, 'lrSchedule');
+    return;
+  }
+  const { every, factor } = schedule.step ?? {};
+  checkRange(isCount(every), 'a whole number of at least 1', every, 'lrSchedule.step.every');
+  checkRange(factor > 0 && factor <= 1, 'a number in (0, 1]', factor, 'lrSchedule.step.factor');
 }
 
 function isCount(value: number): boolean {

@@ -30,7 +30,7 @@ export interface Training {
  * @throws ERR_TERSOR_NOT_FINITE naming the step, with the parameters as they were before it
  */
 export function trainStep({ model, task, objective, optimizer, settings, steps }: Training, step: number): number {
-  const { batchSize, seed, learningRate, lrSchedule } = settings;
+  const { batchSize, seed, learningRate, lrSchedule, warmupSteps } = settings;
   return tidy(() =>
     namingStep(step + 1, steps, () => {
       const { inputs, targets } = task.batch(step, { batchSize, seed });
@@ -42,7 +42,8 @@ export function trainStep({ model, task, objective, optimizer, settings, steps }
       if (!Number.isFinite(loss)) {
         throw new TersorError('ERR_TERSOR_NOT_FINITE', `expected a finite loss, got ${loss}`);
       }
-      optimizer.update(gradients, learningRateAt(lrSchedule, learningRate, step, steps), step + 1);
+      const rate = learningRateAt(lrSchedule, learningRate, step, steps, warmupSteps);
+      optimizer.update(gradients, rate, step + 1);
       for (const matrix of model.matrices()) matrix.applyMask();
       return loss;
     }),

@@ -333,6 +333,13 @@ typedef struct tersor_adam_options {
   float max_norm;           // as in tersor_sgd_options
 } tersor_adam_options;
 
+typedef struct tersor_rms_options {
+  float learning_rate;
+  float decay;  // of the mean of squares (RMSprop), 0..1; 1: their sum (Adagrad)
+  float epsilon, weight_decay;
+  float max_norm;  // as in tersor_sgd_options
+} tersor_rms_options;
+
 typedef struct tersor_backend {
   uint32_t abi;
   const char* name;  // "cpu", "cuda", ...
@@ -697,6 +704,15 @@ typedef struct tersor_backend {
   tersor_status (*sgd_step)(tersor_context*, int64_t count, const tersor_tensor* parameters,
                             const tersor_tensor* gradients, const tersor_tensor* velocities, const tersor_sgd_options*);
   tersor_status (*adam_step)(tersor_context*, int64_t count, const tersor_tensor* parameters,
+                             const tersor_tensor* gradients, const tersor_tensor* first_moments,
+                             const tersor_tensor* second_moments, const tersor_adam_options*);
+  // g = clip * gradient + weight_decay * p; s = decay * s + (decay < 1 ? 1 - decay : 1) * g^2;
+  // p -= lr * g / (sqrt(s) + epsilon).
+  tersor_status (*rms_step)(tersor_context*, int64_t count, const tersor_tensor* parameters,
+                            const tersor_tensor* gradients, const tersor_tensor* squares, const tersor_rms_options*);
+  // LAMB: u = the direction of adam_step (bias corrected) + weight_decay * p; p -= lr * |p| / |u| * u, lengths of a
+  // parameter as a vector, 1 for their ratio where one is 0. Decay is decoupled.
+  tersor_status (*lamb_step)(tersor_context*, int64_t count, const tersor_tensor* parameters,
                              const tersor_tensor* gradients, const tersor_tensor* first_moments,
                              const tersor_tensor* second_moments, const tersor_adam_options*);
 } tersor_backend;

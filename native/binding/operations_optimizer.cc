@@ -66,6 +66,8 @@ auto sgd_step(Arguments& in) {
   };
 }
 
+// Adam or LAMB, whose decay is always decoupled.
+template <auto tersor_backend::*update>
 auto adam_step(Arguments& in) {
   Lists l = lists(in, "firstMoments", "secondMoments");
   tersor_adam_options options{};
@@ -74,18 +76,35 @@ auto adam_step(Arguments& in) {
   options.beta2 = in.below_one("beta2");
   options.epsilon = in.positive("epsilon");
   options.weight_decay = in.non_negative("weightDecay");
-  options.decoupled_decay = in.boolean("decoupledDecay");
+  options.decoupled_decay = update == &tersor_backend::lamb_step || in.boolean("decoupledDecay");
   options.step = in.integer("step", 1, kMaxSafeInteger);
   options.max_norm = in.non_negative("maxNorm");
   return [l = std::move(l), options](const tersor_backend& backend, tersor_context* context) {
-    return backend.adam_step(context, l.count, l.parameters.data(), l.gradients.data(), l.first_states.data(),
+    return (backend.*update)(context, l.count, l.parameters.data(), l.gradients.data(), l.first_states.data(),
                              l.second_states.data(), &options);
+  };
+}
+
+auto rms_step(Arguments& in) {
+  Lists l = lists(in, "squares", nullptr);
+  if (l.first_states.empty()) in.fail(TERSOR_INVALID_SHAPE, "expected as many squares as parameters, got none");
+  tersor_rms_options options{};
+  options.learning_rate = in.non_negative("learningRate");
+  options.decay = in.non_negative("decay");
+  if (options.decay > 1) in.fail(TERSOR_OUT_OF_RANGE, "expected decay in [0, 1], got " + std::to_string(options.decay));
+  options.epsilon = in.positive("epsilon");
+  options.weight_decay = in.non_negative("weightDecay");
+  options.max_norm = in.non_negative("maxNorm");
+  return [l = std::move(l), options](const tersor_backend& backend, tersor_context* context) {
+    return backend.rms_step(context, l.count, l.parameters.data(), l.gradients.data(), l.first_states.data(), &options);
   };
 }
 
 constexpr Operation kOperations[] = {
     operation<sgd_step>("sgdStep", 8),
-    operation<adam_step>("adamStep", 12),
+    operation<adam_step<&tersor_backend::adam_step>>("adamStep", 12),
+    operation<adam_step<&tersor_backend::lamb_step>>("lambStep", 11),
+    operation<rms_step>("rmsStep", 8),
 };
 
 }  // namespace

@@ -106,6 +106,8 @@ constexpr tersor_backend kBackend = {
     .block_mask = tersor::cpu::block_mask,
     .sgd_step = tersor::cpu::sgd_step,
     .adam_step = tersor::cpu::adam_step,
+    .rms_step = tersor::cpu::rms_step,
+    .lamb_step = tersor::cpu::lamb_step,
 };
 
 }  // namespace

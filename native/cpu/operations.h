@@ -172,5 +172,10 @@ tersor_status sgd_step(tersor_context*, int64_t count, const tersor_tensor* para
 tersor_status adam_step(tersor_context*, int64_t count, const tersor_tensor* parameters, const tersor_tensor* gradients,
                         const tersor_tensor* first_moments, const tersor_tensor* second_moments,
                         const tersor_adam_options*);
+tersor_status rms_step(tersor_context*, int64_t count, const tersor_tensor* parameters, const tersor_tensor* gradients,
+                       const tersor_tensor* squares, const tersor_rms_options*);
+tersor_status lamb_step(tersor_context*, int64_t count, const tersor_tensor* parameters, const tersor_tensor* gradients,
+                        const tersor_tensor* first_moments, const tersor_tensor* second_moments,
+                        const tersor_adam_options*);
 
 }  // namespace tersor::cpu

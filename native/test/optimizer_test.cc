@@ -149,6 +149,9 @@ TEST_CASE("optimizers: same bits for any thread count") {
     REQUIRE(cpu::adam_step(&context, 1, p, g, m, v, &options) == TERSOR_OK);
     const tersor_sgd_options momentum{0.1f, 0.9f, 0.01f, 1, 0.7f};
     REQUIRE(cpu::sgd_step(&context, 1, p, g, m, &momentum) == TERSOR_OK);
+    const tersor_rms_options rms{0.01f, 0.9f, 1e-8f, 0.1f, 0.7f};
+    REQUIRE(cpu::rms_step(&context, 1, p, g, v, &rms) == TERSOR_OK);
+    REQUIRE(cpu::lamb_step(&context, 1, p, g, m, v, &options) == TERSOR_OK);
     return p.values();
   });
 }
@@ -187,8 +190,83 @@ TEST_CASE("optimizer kernels: a step of each rule against float64") {
       check_close("adam", q.values(), expected, 16 * kEpsilon);
       check_close("first moment", first.values(), expected_m, 8 * kEpsilon);
       check_close("second moment", v.values(), expected_v, 8 * kEpsilon);
+
+      F32 r({count}, p0), sum({count}, v0);
+      kernel().rms({0.5f, 0.25f, 0.125f, 0.75f, 0.5f, 0.1f}, count, r.data<float>(), g.data<float>(),
+                   sum.data<float>());
+      F32 t({count}, p0), moment({count}, m0), square({count}, v0);
+      const cpu::AdamCoefficients lamb{0.5f, 1.25f, 0.125f, 1.0f, 0.5f, 0.75f, 2.0f, 0.1f};
+      const double length = kernel().lamb_moments(lamb, count, t.data<float>(), g.data<float>(), moment.data<float>(),
+                                                  square.data<float>());
+      kernel().lamb(lamb, 0.25f, count, t.data<float>(), moment.data<float>(), square.data<float>());
+      std::vector<double> expected_sum, expected_t;
+      double expected_length = 0;
+      for (size_t i = 0; i < p0.size(); ++i) {
+        const double at = static_cast<double>(p0[i]), scaled = 0.5 * static_cast<double>(g0[i]);
+        const double slope = scaled + 0.125 * at;
+        expected_sum.push_back(0.75 * static_cast<double>(v0[i]) + 0.5 * slope * slope);
+        expected[i] = at - 0.25 * slope / (std::sqrt(expected_sum.back()) + 0.1);
+        expected_m[i] = 0.5 * static_cast<double>(m0[i]) + 0.5 * scaled;
+        expected_v[i] = 0.75 * static_cast<double>(v0[i]) + 0.25 * scaled * scaled;
+        const double u = 1.25 * expected_m[i] / (2 * std::sqrt(expected_v[i]) + 0.1) + 0.125 * at;
+        expected_t.push_back(at - 0.25 * u);
+        expected_length += u * u;
+      }
+      check_close("rms", r.values(), expected, 16 * kEpsilon);
+      check_close("sum of squares", sum.values(), expected_sum, 8 * kEpsilon);
+      check_close("lamb", t.values(), expected_t, 16 * kEpsilon);
+      check_close("lamb, first moment", moment.values(), expected_m, 8 * kEpsilon);
+      check_close("lamb, second moment", square.values(), expected_v, 8 * kEpsilon);
+      check_close("lamb, length of the update", {static_cast<float>(length)}, {expected_length},
+                  (32 + static_cast<double>(count)) * 4 * kEpsilon);
     }
   });
+}
+
+TEST_CASE("rms_step and lamb_step: options outside their range are refused") {
+  Context context;
+  F32 p({1}, {1}), g({1}, {1}), m({1}, {0}), v({1}, {0});
+  for (const float decay : {-0.1f, 1.1f, std::nanf("")}) {
+    const tersor_rms_options bad{0.01f, decay, 1e-8f, 0, 0};
+    CHECK(cpu::rms_step(&context, 1, p, g, v, &bad) == TERSOR_INVALID_ARGUMENT);
+  }
+  const tersor_adam_options bad{0.01f, 0.9f, 0.999f, 1e-8f, 0, 1, 0, 0};
+  CHECK(cpu::lamb_step(&context, 1, p, g, m, v, &bad) == TERSOR_INVALID_ARGUMENT);
+  CHECK(p[0] == 1.0f);
+}
+
+TEST_CASE("lamb_step: a step is the learning rate times the parameter's length; one of length 0 moves by its update") {
+  Context context;
+  const int64_t count = 100000;
+  const auto start = uniform(count, 91), slope = uniform(count, 92);
+  const std::vector<float> zeros(count, 0.0f);
+  F32 p({count}, start), g({count}, slope), m({count}, zeros), v({count}, zeros);
+  F32 q({count}, zeros), n({count}, zeros), w({count}, zeros);
+  const std::vector<tersor_tensor> parameters = {*static_cast<const tersor_tensor*>(p),
+                                                 *static_cast<const tersor_tensor*>(q)};
+  const std::vector<tersor_tensor> gradients(2, *static_cast<const tersor_tensor*>(g));
+  const std::vector<tersor_tensor> first = {*static_cast<const tersor_tensor*>(m),
+                                            *static_cast<const tersor_tensor*>(n)};
+  const std::vector<tersor_tensor> second = {*static_cast<const tersor_tensor*>(v),
+                                             *static_cast<const tersor_tensor*>(w)};
+  const tersor_adam_options options{0.01f, 0.9f, 0.999f, 1e-8f, 0, 1, 1, 0};
+  REQUIRE(cpu::lamb_step(&context, 2, parameters.data(), gradients.data(), first.data(), second.data(), &options) ==
+          TERSOR_OK);
+  double length = 0, moved = 0;
+  const auto stepped = p.values();
+  for (size_t i = 0; i < start.size(); ++i) {
+    const double before = static_cast<double>(start[i]), after = static_cast<double>(stepped[i]);
+    length += before * before;
+    moved += (after - before) * (after - before);
+  }
+  // Each element's move of some 0.006 is known to half a unit of numbers below 1.
+  CHECK(std::sqrt(moved) == doctest::Approx(0.01 * std::sqrt(length)).epsilon(1e-4));
+  const auto values = q.values();
+  for (size_t i = 0; i < values.size(); ++i) {
+    // The first direction is the gradient's sign.
+    const float expected = slope[i] > 0 ? -0.01f : 0.01f;
+    if (std::fabs(slope[i]) > 1e-3f && std::fabs(values[i] - expected) > 1e-6f) FAIL("element " << i);
+  }
 }
 
 TEST_CASE("optimizers: a list gives each parameter the bits it has alone; clipping takes all gradients together") {

@@ -414,6 +414,8 @@ describe('validateRecipe', () => {
     ['no epochs', { retrain: {} }, 'a whole number of 1 or more, got nothing, at steps[0].retrain.epochs'],
     ['a learning rate of 0', { retrain: { ...retrain, learningRate: 0 } }, 'a number above 0, got 0'],
     ['momentum for adam', { retrain: { ...retrain, momentum: 0.9 } }, 'momentum only with optimizer sgd'],
+    ['momentum for lamb', { retrain: { ...retrain, optimizer: 'lamb', momentum: 0.9 } }, 'sgd, got it with lamb'],
+    ['a warm-up of 0', { retrain: { ...retrain, warmupSteps: 0 } }, 'a whole number of 1 or more, got 0'],
     ['momentum 1', { retrain: { ...retrain, optimizer: 'sgd', momentum: 1 } }, 'a number from 0 to below 1, got 1'],
     ['temperature 0', { retrain: { ...retrain, distill: { temperature: 0 } } }, 'a number above 0, got 0'],
     ['alpha above 1', { retrain: { ...retrain, distill: { alpha: 1.1 } } }, 'a number from 0 to 1, got 1.1'],

@@ -38,10 +38,14 @@ function spoiled(step: number, value: number): TrainingTask {
 describe('fit', () => {
   expectNoLeaks();
 
-  it('learns a separable problem with either optimizer, and says how well', async () => {
+  it('learns a separable problem with every optimizer, and says how well', async () => {
     for (const options of [
       { epochs: 12, learningRate: 1e-2 },
       { epochs: 12, learningRate: 0.1, optimizer: 'sgd', momentum: 0.9, lrSchedule: 'constant' },
+      { epochs: 12, learningRate: 1e-2, optimizer: 'adamw', weightDecay: 0.01, lrSchedule: 'linear', warmupSteps: 10 },
+      { epochs: 12, learningRate: 0.1, optimizer: 'adagrad', lrSchedule: { step: { every: 30, factor: 0.5 } } },
+      { epochs: 12, learningRate: 1e-2, optimizer: 'rmsprop' },
+      { epochs: 12, learningRate: 0.1, optimizer: 'lamb' },
     ] as const) {
       const model = network();
       const { loss, steps } = await train(model, task, options);
@@ -269,11 +273,16 @@ describe('fit', () => {
       [{ epochs: '3' }, /got 3, at epochs/],
       [{ batchSize: 0 }, /at batchSize/],
       [{ batchSize: 2.5 }, /at batchSize/],
-      [{ optimizer: 'rmsprop' }, /'adam' or 'sgd', got rmsprop, at optimizer/, 'ERR_TERSOR_INVALID_ARGUMENT'],
+      [{ optimizer: 'adams' }, /adam, adamw, .*, got adams, at optimizer/, 'ERR_TERSOR_INVALID_ARGUMENT'],
       [{ learningRate: 0 }, /above 0, got 0, at learningRate/],
       [{ learningRate: Number.NaN }, /got NaN, at learningRate/],
       [{ learningRate: Number.POSITIVE_INFINITY }, /got Infinity, at learningRate/],
-      [{ lrSchedule: 'linear' }, /'cosine' or 'constant', got linear, at lrSchedule/, 'ERR_TERSOR_INVALID_ARGUMENT'],
+      [{ lrSchedule: 'linea' }, /cosine, linear, .*, got linea, at lrSchedule/, 'ERR_TERSOR_INVALID_ARGUMENT'],
+      [{ lrSchedule: { step: { every: 0, factor: 0.1 } } }, /got 0, at lrSchedule.step.every/],
+      [{ lrSchedule: { step: { every: 5, factor: 0 } } }, /got 0, at lrSchedule.step.factor/],
+      [{ lrSchedule: {} }, /got undefined, at lrSchedule.step.every/],
+      [{ warmupSteps: -1 }, /got -1, at warmupSteps/],
+      [{ epochs: 1, warmupSteps: 7 }, /fewer than the 7 steps of the run, got 7, at warmupSteps/],
       [{ momentum: 0.9 }, /0 with optimizer 'adam', got 0.9, at momentum/, 'ERR_TERSOR_INVALID_ARGUMENT'],
       [{ optimizer: 'sgd', momentum: 1 }, /in \[0, 1\), got 1, at momentum/],
       [{ weightDecay: -1 }, /got -1, at weightDecay/],

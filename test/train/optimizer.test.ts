@@ -5,7 +5,7 @@ import { valueAndGradients } from '../../lib/autograd/tape';
 import { TersorError } from '../../lib/errors';
 import { philox } from '../../lib/random';
 import { type Tensor, tensor, tidy, zeros } from '../../lib/tensor';
-import { adam, type Optimizer, sgd } from '../../lib/train';
+import { adagrad, adam, lamb, type Optimizer, rmsprop, sgd } from '../../lib/train';
 import { random64, toTensor } from '../support/array64';
 import { EPSILON, expectClose } from '../support/close';
 import { withShared } from '../support/shared';
@@ -40,6 +40,16 @@ function adam64(
   };
 }
 
+/** One number's updates by Adagrad (decay 1) or RMSprop, in float64. */
+function rms64(learningRate: number, { decay = 1, epsilon = 1e-10, weightDecay = 0 }): Update {
+  let squares = 0;
+  return (p, gradient) => {
+    const g = gradient + weightDecay * p;
+    squares = decay * squares + (decay === 1 ? 1 : 1 - decay) * g * g;
+    return p - (learningRate * g) / (Math.sqrt(squares) + epsilon);
+  };
+}
+
 const RATE = 0.05;
 const STEPS = 5;
 
@@ -60,12 +70,28 @@ const rules: [name: string, make: (parameters: Tensor[]) => Optimizer, make64: (
       () => adam64(RATE, options),
     ],
   ),
+  ...[{}, { weightDecay: 0.1 }, { epsilon: 0.1 }].map((options): (typeof rules)[number] => [
+    `adagrad ${JSON.stringify(options)}`,
+    (p) => adagrad(p, options),
+    () => rms64(RATE, options),
+  ]),
+  ...[
+    { decay: 0.9, epsilon: 1e-8 },
+    { decay: 0, epsilon: 0.1 },
+    { decay: 0.99, weightDecay: 0.1, epsilon: 1e-3 },
+  ].map((options): (typeof rules)[number] => [
+    `rmsprop ${JSON.stringify(options)}`,
+    (p) => rmsprop(p, options),
+    () => rms64(RATE, options),
+  ]),
 ];
 
 const curves: [name: string, make: (parameters: Tensor[]) => Optimizer, learningRate: number][] = [
   ['sgd-momentum0.9-nesterov-wd0.01-lr0.1', (p) => sgd(p, { momentum: 0.9, nesterov: true, weightDecay: 0.01 }), 0.1],
   ['adam-lr0.01', (p) => adam(p), 0.01],
   ['adamw-lr0.01-wd0.1', (p) => adam(p, { weightDecay: 0.1, decoupled: true }), 0.01],
+  ['adagrad-lr0.1', (p) => adagrad(p), 0.1],
+  ['rmsprop-lr0.01', (p) => rmsprop(p), 0.01],
 ];
 
 describe('optimizers', () => {
@@ -156,9 +182,40 @@ describe('optimizers', () => {
     });
   });
 
+  it('lamb: follows the rule in float64, each parameter by its own length, also one that is zero', () => {
+    const options = { beta1: 0.8, beta2: 0.9, epsilon: 1e-6, weightDecay: 0.1 };
+    const random = philox(11);
+    const start = [random64([7, 5], random), random64([3], random), { shape: [4], data: new Float64Array(4) }];
+    const expected = start.map(({ data }) => [...data]);
+    // Without decay and with a rate of 1, Adam moves by minus its direction.
+    const directions = start.map(({ data }) => [...data].map(() => adam64(1, { ...options, weightDecay: 0 })));
+    const length = (values: readonly number[]) => Math.hypot(...values);
+    tidy(() => {
+      const parameters = start.map(toTensor);
+      const optimizer = lamb(parameters, options);
+      for (let step = 1; step <= STEPS; step++) {
+        const gradients = start.map(({ shape }) => random64(shape, random));
+        optimizer.update(gradients.map(toTensor), RATE, step);
+        expected.forEach((values, k) => {
+          const update = values.map((value, i) => {
+            const moved = directions[k]?.[i]?.(0, gradients[k]?.data[i] as number, step) as number;
+            return options.weightDecay * value - moved;
+          });
+          const [size, most] = [length(values), length(update)];
+          const trust = size === 0 || most === 0 ? 1 : size / most;
+          expected[k] = values.map((value, i) => value - RATE * trust * (update[i] as number));
+        });
+      }
+      optimizer.dispose();
+      parameters.forEach((parameter, k) => {
+        expectClose(parameter, expected[k] as number[], STEPS * 60 * EPSILON * 3, `parameter ${k}`);
+      });
+    });
+  });
+
   it('continue with the same bits from a copy of their state', () => {
     tidy(() => {
-      for (const make of [(p: Tensor[]) => sgd(p, { momentum: 0.9 }), (p: Tensor[]) => adam(p)]) {
+      for (const make of [(p: Tensor[]) => sgd(p, { momentum: 0.9 }), adam, adagrad, rmsprop, lamb]) {
         const gradient = (step: number) => [tensor([Math.sin(step), 2])];
         const [a, b] = [tensor([1, 2]), tensor([1, 2])];
         const [whole, first] = [make([a]), make([b])];
@@ -198,8 +255,8 @@ describe('optimizers', () => {
   it('leave gradients as they are', () => {
     tidy(() => {
       const gradient = tensor([3, -4]);
-      for (const make of [(p: Tensor[]) => sgd(p, { weightDecay: 1 }), (p: Tensor[]) => adam(p, { weightDecay: 1 })]) {
-        const optimizer = make([tensor([1, 2])]);
+      for (const make of [sgd, adam, adagrad, rmsprop, lamb]) {
+        const optimizer = make([tensor([1, 2])], { weightDecay: 1 });
         optimizer.update([gradient], 0.1, 1);
         optimizer.dispose();
       }
@@ -226,6 +283,9 @@ describe('optimizers', () => {
       ['a negative weight decay', 'ERR_TERSOR_OUT_OF_RANGE', (w, g) => updated(sgd([w], { weightDecay: -1 }), [g])],
       ['a beta of 1', 'ERR_TERSOR_OUT_OF_RANGE', (w, g) => updated(adam([w], { beta2: 1 }), [g])],
       ['an epsilon of 0', 'ERR_TERSOR_OUT_OF_RANGE', (w, g) => updated(adam([w], { epsilon: 0 }), [g])],
+      ['an rmsprop decay of 1', 'ERR_TERSOR_OUT_OF_RANGE', (w) => rmsprop([w], { decay: 1 })],
+      ['an adagrad epsilon of 0', 'ERR_TERSOR_OUT_OF_RANGE', (w, g) => updated(adagrad([w], { epsilon: 0 }), [g])],
+      ['a lamb step of 0', 'ERR_TERSOR_OUT_OF_RANGE', (w, g) => updated(lamb([w]), [g], 0.1, 0)],
       ['a learning rate of NaN', 'ERR_TERSOR_NOT_FINITE', (w, g) => updated(adam([w]), [g], Number.NaN)],
       [
         'a negative gradient norm',

@@ -22,4 +22,24 @@ describe('learningRateAt', () => {
       expect(rates).to.deep.equal(rates.toSorted((a, b) => b - a));
     }
   });
+
+  it('falls along a line when it is linear', () => {
+    expect([0, 25, 50, 100].map((step) => learningRateAt('linear', 0.5, step, 100))).to.deep.equal([
+      0.5, 0.375, 0.25, 0,
+    ]);
+  });
+
+  it('falls by a factor after every so many steps', () => {
+    const schedule = { step: { every: 10, factor: 0.5 } };
+    const rates = [0, 9, 10, 19, 20].map((step) => learningRateAt(schedule, 0.8, step, 100));
+    expect(rates).to.deep.equal([0.8, 0.8, 0.4, 0.4, 0.2]);
+  });
+
+  it('rises to its value during the warm-up, and the schedule is that of the steps after it', () => {
+    for (const schedule of ['cosine', 'linear', 'constant', { step: { every: 3, factor: 0.1 } }] as const) {
+      const rates = Array.from({ length: 30 }, (_, step) => learningRateAt(schedule, 1, step, 30, 10));
+      const after = Array.from({ length: 20 }, (_, step) => learningRateAt(schedule, 1, step, 20));
+      expect(rates).to.deep.equal([0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1, ...after]);
+    }
+  });
 });

@@ -152,6 +152,10 @@ type Convolution = [
   dilationAcross: number,
   groups: number,
 ];
+
+/** `tersor_batch_norm`, in argument order. */
+export type BatchNorm = [mean: T, variance: T, weight: Optional, bias: Optional, epsilon: number];
+
 /** `tersor_pooling`, in argument order. */
 export type Pooling = [
   mode: PoolMode,
@@ -280,6 +284,13 @@ export interface NativeOperations {
   conv2dGradient(x: T, w: T, ...rest: [...Convolution, dy: T, dx: Optional, dw: Optional, dbias: Optional]): void;
   pool2d(x: T, ...rest: [...Pooling, y: T]): void;
   pool2dGradient(x: T, ...rest: [...Pooling, dy: T, dx: T]): void;
+  channelMoments(x: T, mean: T, variance: T): void;
+  batchNorm2d(x: T, ...rest: [...BatchNorm, y: T]): void;
+  /** `ofBatch`: mean and variance are x's own. */
+  batchNorm2dGradient(
+    x: T,
+    ...rest: [...BatchNorm, ofBatch: boolean, dy: T, dx: Optional, dweight: Optional, dbias: Optional]
+  ): void;
   crossEntropy(logits: T, labels: T, loss: T, gradient: Optional): void;
   distillation(student: T, teacher: T, temperature: number, loss: T, gradient: Optional): void;
   gather(table: T, ids: T, y: T): void;

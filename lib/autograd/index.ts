@@ -1,5 +1,6 @@
 export { type ActivationName, gelu, relu, sigmoid, silu, tanh } from './activations';
 export { type AttentionOptions, attention } from './attention';
+export { type BatchNormOptions, batchNorm2d, type RunningStatistics } from './batch-norm';
 export { type ConvolutionOptions, conv2d, type Pair } from './convolution';
 export { add, concatColumns, multiply, reshape, scale, subtract } from './elementwise';
 export { gather } from './embedding';

@@ -241,6 +241,12 @@ typedef struct tersor_pooling {
   int32_t count_padding;                     // a mean divides by the size of the kernel, not by the pixels it met
 } tersor_pooling;
 
+typedef struct tersor_batch_norm {
+  const tersor_tensor *mean, *variance;  // f32 [channels]
+  const tersor_tensor *weight, *bias;    // f32 [channels] or null: 1 and 0
+  float epsilon;                         // added to the variance
+} tersor_batch_norm;
+
 typedef struct tersor_sgd_options {
   float learning_rate, momentum, weight_decay;
   int32_t nesterov;
@@ -550,6 +556,18 @@ typedef struct tersor_backend {
   // A maximum's gradient goes to the first pixel of the window that has it, or to its first NaN.
   tersor_status (*pool2d_gradient)(tersor_context*, const tersor_tensor* x, const tersor_pooling*,
                                    const tersor_tensor* dy, const tersor_tensor* dx);
+  // Mean and variance (divided by their number) of each channel over images and pixels, of which there is at least one,
+  // into f32 [channels].
+  tersor_status (*channel_moments)(tersor_context*, const tersor_tensor* x, const tersor_tensor* mean,
+                                   const tersor_tensor* variance);
+  // y = (x - mean) / sqrt(variance + epsilon) * weight + bias, channel by channel.
+  tersor_status (*batch_norm2d)(tersor_context*, const tersor_tensor* x, const tersor_batch_norm*,
+                                const tersor_tensor* y);
+  // `of_batch`: mean and variance are x's own moments and follow it; else they are constants. Each gradient may be
+  // null.
+  tersor_status (*batch_norm2d_gradient)(tersor_context*, const tersor_tensor* x, const tersor_batch_norm*,
+                                         int32_t of_batch, const tersor_tensor* dy, const tersor_tensor* dx,
+                                         const tersor_tensor* weight_gradient, const tersor_tensor* bias_gradient);
 
   // --- losses: mean over rows into loss[1]; gradient of that mean with respect to the logits, or null ---
   tersor_status (*cross_entropy)(tersor_context*, const tersor_tensor* logits,

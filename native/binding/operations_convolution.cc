@@ -1,4 +1,4 @@
-// Convolution and pooling of images, and their gradients.
+// Convolution, pooling and batch norm of images, and their gradients.
 #include "binding/operation.h"
 
 namespace tersor::binding {
@@ -126,11 +126,77 @@ auto pool2d_gradient(Arguments& in) {
   };
 }
 
+auto channel_moments(Arguments& in) {
+  const Operand x = in.input("x", kF32, 4);
+  if (x.dim(0) * x.dim(2) * x.dim(3) == 0) {
+    in.fail(TERSOR_INVALID_SHAPE, "expected at least one image of at least one pixel, got " + std::to_string(x.dim(0)) +
+                                      " of " + std::to_string(x.dim(2)) + " x " + std::to_string(x.dim(3)));
+  }
+  const Operand mean = in.output("mean", kF32), variance = in.output("variance", kF32);
+  in.expect_shape(mean, {x.dim(1)}, {x});
+  in.expect_shape(variance, {x.dim(1)}, {x});
+  return [x = x.tensor(), mean = mean.tensor(), variance = variance.tensor()](const tersor_backend& backend,
+                                                                              tersor_context* context) {
+    return backend.channel_moments(context, &x, &mean, &variance);
+  };
+}
+
+// tersor_batch_norm by value, so that it can move into a job.
+struct BatchNorm {
+  tersor_tensor mean, variance;
+  OptionalTensor weight, bias;
+  float epsilon;
+
+  tersor_batch_norm view() const { return {&mean, &variance, weight.get(), bias.get(), epsilon}; }
+};
+
+BatchNorm read_batch_norm(Arguments& in, const Operand& x) {
+  const Operand mean = in.input("mean", kF32), variance = in.input("variance", kF32);
+  const OptionalOperand weight = in.optional_input("weight", kF32), bias = in.optional_input("bias", kF32);
+  in.expect_shape(mean, {x.dim(1)}, {x});
+  in.expect_shape(variance, {x.dim(1)}, {x});
+  in.expect_shape(weight, {x.dim(1)}, {x});
+  in.expect_shape(bias, {x.dim(1)}, {x});
+  return {mean.tensor(), variance.tensor(), weight.tensor(), bias.tensor(), in.non_negative("epsilon")};
+}
+
+auto batch_norm2d(Arguments& in) {
+  const Operand x = in.input("x", kF32, 4);
+  const BatchNorm norm = read_batch_norm(in, x);
+  const Operand y = in.output("y", kF32);
+  in.expect_same_shape(y, x);
+  return [norm, x = x.tensor(), y = y.tensor()](const tersor_backend& backend, tersor_context* context) {
+    const tersor_batch_norm view = norm.view();
+    return backend.batch_norm2d(context, &x, &view, &y);
+  };
+}
+
+auto batch_norm2d_gradient(Arguments& in) {
+  const Operand x = in.input("x", kF32, 4);
+  const BatchNorm norm = read_batch_norm(in, x);
+  const bool of_batch = in.boolean("ofBatch");
+  const Operand dy = in.input("dy", kF32);
+  in.expect_same_shape(dy, x);
+  const OptionalOperand dx = in.optional_output("dx", kF32), dweight = in.optional_output("dweight", kF32);
+  const OptionalOperand dbias = in.optional_output("dbias", kF32);
+  in.expect_same_shape(dx, x);
+  in.expect_shape(dweight, {x.dim(1)}, {x});
+  in.expect_shape(dbias, {x.dim(1)}, {x});
+  return [norm, of_batch, x = x.tensor(), dy = dy.tensor(), dx = dx.tensor(), dweight = dweight.tensor(),
+          dbias = dbias.tensor()](const tersor_backend& backend, tersor_context* context) {
+    const tersor_batch_norm view = norm.view();
+    return backend.batch_norm2d_gradient(context, &x, &view, of_batch, &dy, dx.get(), dweight.get(), dbias.get());
+  };
+}
+
 constexpr Operation kOperations[] = {
     operation<conv2d>("conv2d", 12),
     operation<conv2d_gradient>("conv2dGradient", 13),
     operation<pool2d>("pool2d", 10),
     operation<pool2d_gradient>("pool2dGradient", 11),
+    operation<channel_moments>("channelMoments", 3),
+    operation<batch_norm2d>("batchNorm2d", 7),
+    operation<batch_norm2d_gradient>("batchNorm2dGradient", 11),
 };
 
 }  // namespace

@@ -105,6 +105,12 @@ tersor_status conv2d_gradient(tersor_context*, const tersor_tensor* x, const ter
 tersor_status pool2d(tersor_context*, const tersor_tensor* x, const tersor_pooling*, const tersor_tensor* y);
 tersor_status pool2d_gradient(tersor_context*, const tersor_tensor* x, const tersor_pooling*, const tersor_tensor* dy,
                               const tersor_tensor* dx);
+tersor_status channel_moments(tersor_context*, const tersor_tensor* x, const tersor_tensor* mean,
+                              const tersor_tensor* variance);
+tersor_status batch_norm2d(tersor_context*, const tersor_tensor* x, const tersor_batch_norm*, const tersor_tensor* y);
+tersor_status batch_norm2d_gradient(tersor_context*, const tersor_tensor* x, const tersor_batch_norm*, int32_t of_batch,
+                                    const tersor_tensor* dy, const tersor_tensor* dx,
+                                    const tersor_tensor* weight_gradient, const tersor_tensor* bias_gradient);
 tersor_status cross_entropy(tersor_context*, const tersor_tensor* logits, const tersor_tensor* labels,
                             const tersor_tensor* loss, const tersor_tensor* gradient);
 tersor_status distillation(tersor_context*, const tersor_tensor* student, const tersor_tensor* teacher,

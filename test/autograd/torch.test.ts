@@ -1,17 +1,21 @@
 import {
   add,
   attention,
+  batchNorm2d,
+  conv2d,
   distillation,
   layerNorm,
   linear,
+  maxPool2d,
   multiply,
+  relu,
   reshape,
   scale,
   subtract,
   sum,
 } from '../../lib/autograd';
 import { valueAndGradients } from '../../lib/autograd/tape';
-import { type Tensor, tensor, tidy } from '../../lib/tensor';
+import { full, type Tensor, tensor, tidy, zeros } from '../../lib/tensor';
 import { expectClose } from '../support/close';
 import { withShared } from '../support/shared';
 import { readVectors } from '../support/vectors';
@@ -81,6 +85,41 @@ describe('a transformer block against PyTorch', () => {
           // The gradient of k's bias is 0 but for rounding: softmax does not see it.
           expectClose(gradients[i] as Tensor, slopes, 1e-5 * largest + 1e-8, `gradient of ${name}`);
         });
+      });
+    });
+  });
+});
+
+describe('convolution, batch norm and pooling against PyTorch', () => {
+  expectNoLeaks();
+
+  it('stride 2, padding 1, batch norm in training, ReLU, max pool: output, loss, every gradient, running statistics', () => {
+    withShared(['vectors', 'torch.safetensors'], (file) => {
+      tidy(() => {
+        const vectors = readVectors(file);
+        const names = ['conv.x', 'conv.weight', 'conv.bias', 'bn.weight', 'bn.bias'];
+        const parts = names.map((name) => vectors.tensor(name));
+        const [x, weight, bias, scales, shifts] = parts as [Tensor, Tensor, Tensor, Tensor, Tensor];
+        const running = { mean: zeros([8]), variance: full([8], 1) };
+        let output: number[] = [];
+        const loss = () => {
+          const h = conv2d(x, weight, { bias, stride: 2, padding: 1 });
+          const y = maxPool2d(relu(batchNorm2d(h, running, scales, shifts, { training: true })), { kernel: 2 });
+          output = [...(y.toArray() as Float32Array)];
+          return sum(multiply(y, y));
+        };
+        const { value, gradients } = valueAndGradients(loss, parts);
+        expectClose(output, vectors.numbers('conv.y'), 1e-5, 'y');
+        const [expected] = vectors.numbers('conv.loss') as [number];
+        expectClose(value, [expected], 1e-5 * expected, 'loss');
+        names.forEach((name, i) => {
+          const slopes = vectors.numbers(name.replace('.', '.grad.'));
+          const largest = Math.max(...slopes.map(Math.abs));
+          // The gradient of the convolution's bias is 0 but for rounding: batch norm takes its mean away.
+          expectClose(gradients[i] as Tensor, slopes, 1e-5 * largest + 1e-4, `gradient of ${name}`);
+        });
+        expectClose(running.mean, vectors.numbers('bn.running_mean'), 1e-6, 'running mean');
+        expectClose(running.variance, vectors.numbers('bn.running_var'), 1e-5, 'running variance');
       });
     });
   });

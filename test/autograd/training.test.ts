@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import {
   attention,
   averagePool2d,
+  batchNorm2d,
   conv2d,
   gelu,
   layerNorm,
@@ -19,7 +20,7 @@ import {
 import { valueAndGradients } from '../../lib/autograd/tape';
 import { native } from '../../lib/native';
 import { philox, type RandomStream } from '../../lib/random';
-import { memory, type Tensor, tensor, tidy, zeros } from '../../lib/tensor';
+import { full, memory, type Tensor, tensor, tidy, zeros } from '../../lib/tensor';
 import { type Array64, array64, map64, random64, total as sumOf, toTensor } from '../support/array64';
 import { EPSILON, expectClose } from '../support/close';
 import { centralDifferences } from '../support/differences';
@@ -68,6 +69,29 @@ function norm64(x: Array64, weight: Array64 | null, bias: Array64 | null, epsilo
     const middle = center ? mean(row) : 0;
     const deviation = Math.sqrt(mean(row.map((v) => (v - middle) ** 2)) + epsilon);
     return [...row].map((v, j) => ((v - middle) / deviation) * (weight?.data[j] ?? 1) + (bias?.data[j] ?? 0));
+  });
+}
+
+function batchNorm64(
+  x: Array64,
+  weight: Array64,
+  bias: Array64,
+  running: { mean: Array64; variance: Array64 } | null,
+): Array64 {
+  const [, channels, height, width] = x.shape as [number, number, number, number];
+  const channelOf = (i: number) => Math.floor(i / (height * width)) % channels;
+  const moments = Array.from({ length: channels }, (_, channel) => {
+    if (running !== null) return [running.mean.data[channel], running.variance.data[channel]] as [number, number];
+    const own = x.data.filter((_value, i) => channelOf(i) === channel);
+    const middle = mean(own);
+    return [middle, mean(own.map((v) => (v - middle) ** 2))] as [number, number];
+  });
+  return map64(x, (v, i) => {
+    const channel = channelOf(i);
+    const [middle, variance] = moments[channel] as [number, number];
+    return (
+      ((v - middle) / Math.sqrt(variance + 0.01)) * (weight.data[channel] as number) + (bias.data[channel] as number)
+    );
   });
 }
 
@@ -284,6 +308,33 @@ const cases: Record<string, fc.Arbitrary<(random: RandomStream) => Case>> = {
         roundings: 300,
       };
     }),
+  'batch norm, of its own moments and of running ones': fc
+    .record({
+      n: fc.constantFrom(2, 3),
+      channels: fc.constantFrom(1, 2, 3),
+      height: fc.integer({ min: 2, max: 5 }),
+      width: fc.integer({ min: 1, max: 20 }),
+      training: fc.boolean(),
+    })
+    .map(({ n, channels, height, width, training }) => (random) => {
+      const running = {
+        mean: random64([channels], random),
+        variance: array64([channels], () => 0.5 + random.uniform()),
+      };
+      return {
+        inputs: [
+          random64([n, channels, height, width], random),
+          random64([channels], random),
+          random64([channels], random),
+        ],
+        apply: (x, weight, bias) => {
+          const statistics = { mean: toTensor(running.mean), variance: toTensor(running.variance) };
+          return batchNorm2d(x, statistics, weight as Tensor, bias as Tensor, { epsilon: 0.01, training });
+        },
+        reference: (x, weight, bias) => batchNorm64(x, weight as Array64, bias as Array64, training ? null : running),
+        roundings: 400,
+      };
+    }),
   pooling: fc
     .record({
       shape: fc.tuple(one, one, fc.integer({ min: 3, max: 6 }), fc.integer({ min: 3, max: 6 })),
@@ -400,6 +451,43 @@ describe('operations of training against float64 and central differences', () =>
       expect(process.memoryUsage.rss() - resident).to.be.below(64 * 2 ** 20);
       expect((gradients[0] as Tensor).shape).to.deep.equal(x.shape);
       native.setThreads(threads);
+    });
+  });
+
+  it('batch norm moves its running statistics in training alone, the variance as a sample’s', () => {
+    tidy(() => {
+      const x = tensor([1, 3, 5, 7, 0, 0, 3, 3], [2, 2, 2, 1]);
+      const running = { mean: zeros([2]), variance: full([2], 1) };
+      const options = { training: true, momentum: 0.25 };
+      batchNorm2d(x, running, null, null, options);
+      // The channels hold 1 3 0 0 and 5 7 3 3: means 1 and 4.5, squares about them 6 and 11, of samples 2 and 11 / 3.
+      expectClose(running.mean, [0.25, 1.125], 1e-6, 'mean');
+      expectClose(running.variance, [0.75 + 0.25 * 2, 0.75 + (0.25 * 11) / 3], 1e-6, 'variance');
+      const before = [...running.mean.toArray(), ...running.variance.toArray()].map(Number);
+      const y = batchNorm2d(x, running, null, null, { epsilon: 0 });
+      expectClose([...running.mean.toArray(), ...running.variance.toArray()].map(Number), before, 0, 'statistics');
+      expectClose((y.toArray() as Float32Array).slice(0, 1), [0.75 / Math.sqrt(1.25)], 1e-6, 'y');
+      const alone = batchNorm2d(x, null, null, null, { training: true, epsilon: 0 });
+      expectClose((alone.toArray() as Float32Array).slice(0, 2), [0, 2 / Math.sqrt(1.5)], 1e-6, 'without statistics');
+    });
+  });
+
+  it('batch norm refuses what has no variance or no statistics', () => {
+    tidy(() => {
+      const one = zeros([1, 2, 1, 1]);
+      const two = zeros([2, 2, 1, 1]);
+      const cases: [act: () => unknown, code: string, text: string][] = [
+        [() => batchNorm2d(one, null, null, null, { training: true }), 'ERR_TERSOR_SHAPE', '2 or more pixels'],
+        [() => batchNorm2d(zeros([2, 2]), null, null, null, { training: true }), 'ERR_TERSOR_SHAPE', 'got [2, 2]'],
+        [() => batchNorm2d(two, null, null, null), 'ERR_TERSOR_INVALID_ARGUMENT', 'running statistics'],
+        [
+          () => batchNorm2d(two, null, null, null, { training: true, momentum: 1.5 }),
+          'ERR_TERSOR_OUT_OF_RANGE',
+          'momentum',
+        ],
+        [() => batchNorm2d(two, null, zeros([3]), null, { training: true }), 'ERR_TERSOR_SHAPE', 'weight'],
+      ];
+      for (const [act, code, text] of cases) expect(act, text).to.throw(text).with.property('code', code);
     });
   });
 

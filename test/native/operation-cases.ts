@@ -150,6 +150,7 @@ const pair = () => [zeros([2, 3]), zeros([4])];
 const convolution = () => [f32([2, 4, 3, 5], 1, 2, -1), f32([6, 2, 2, 3], 0.5, -1, 2), 1, 1, 1, 1, 2, 1, 2];
 
 /** Windows of 2 × 3 over images of 3 × 5: 2 × 5 of them. */
+const batchNorm = () => [f32([2, 4, 3, 5], 1, -1), f32([4], 0.5), f32([4], 2), f32([4], 1), f32([4], 0.1), 1e-5];
 const pooling = () => [f32([2, 4, 3, 5], 1, 2, -1), PoolMode.mean, 2, 3, 2, 1, 1, 1, true];
 
 /** Two heads of two queries and three keys. */
@@ -488,6 +489,18 @@ export const CASES: OperationCase[] = [
     operation: 'pool2dGradient',
     args: () => [...pooling(), f32([2, 4, 2, 5], 1, -1), zeros([2, 4, 3, 5])],
     outputs: [10],
+  },
+  {
+    operation: 'channelMoments',
+    args: () => [f32([2, 4, 3, 5], 1, -1), zeros([4]), zeros([4])],
+    outputs: [1, 2],
+    anyColumns: [0],
+  },
+  { operation: 'batchNorm2d', args: () => [...batchNorm(), zeros([2, 4, 3, 5])], outputs: [6] },
+  {
+    operation: 'batchNorm2dGradient',
+    args: () => [...batchNorm(), true, f32([2, 4, 3, 5], 2), zeros([2, 4, 3, 5]), zeros([4]), zeros([4])],
+    outputs: [8, 9, 10],
   },
   {
     operation: 'crossEntropy',

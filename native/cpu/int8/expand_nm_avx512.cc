@@ -9,18 +9,15 @@ namespace {
 template <int kHeld, int kBits>
 void expand(const uint8_t* eights, int64_t count, int8_t* to) {
   constexpr int kVectors = 8 / kBits, kSteps = kInt8Depth / kHeld;
-  constexpr int kHalfBytes = kNmInt8HalfRows * ((kHeld < kInt8Depth ? 4 : 0) + kNmInt8Steps * kHeld * kBits / 8);
+  constexpr int kHalfBytes = kNmInt8HalfRows * (4 + kNmInt8Steps * kHeld * kBits / 8);
   const __m512i sources = _mm512_loadu_si512(kNmSources);
   const __m512i row = _mm512_setr_epi32(0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3);
   const __m512i first = _mm512_mullo_epi32(row, _mm512_set1_epi32(kHeld * 0x01010101));
   for (int64_t half = 0; half < 2 * count; ++half) {
 #pragma GCC unroll 5
     for (int line = 0; line < kHalfBytes; line += 64) __builtin_prefetch(eights + kNmInt8AheadBytes + line);
-    __m512i masks = _mm512_setzero_si512();
-    if constexpr (kHeld < kInt8Depth) {
-      masks = _mm512_loadu_si512(eights);
-      eights += kNmInt8HalfRows * 4;
-    }
+    __m512i masks = _mm512_loadu_si512(eights);
+    eights += kNmInt8HalfRows * 4;
     int8_t* at = to + half / 2 * kNmInt8Steps * kInt8StepBytes + half % 2 * 64;
 #pragma GCC unroll 4
     for (int64_t step = 0; step < kNmInt8Steps; step += kVectors * kSteps, eights += 64) {
@@ -28,23 +25,30 @@ void expand(const uint8_t* eights, int64_t count, int8_t* to) {
       load_integers<kBits>(eights, values);
 #pragma GCC unroll 8
       for (int s = 0; s < kVectors * kSteps; ++s, at += kInt8StepBytes) {
-        if constexpr (kHeld == kInt8Depth) {
-          _mm512_storeu_si512(at, values[s]);
-        } else {
-          const __m512i start = _mm512_add_epi8(first, _mm512_set1_epi8(static_cast<char>(s % kSteps * 4 * kHeld)));
-          const __m512i from = _mm512_add_epi8(_mm512_permutexvar_epi32(masks, sources), start);
-          _mm512_storeu_si512(at, _mm512_shuffle_epi8(values[s / kSteps], from));
-          masks = _mm512_srli_epi32(masks, 4);
-        }
+        const __m512i start = _mm512_add_epi8(first, _mm512_set1_epi8(static_cast<char>(s % kSteps * 4 * kHeld)));
+        const __m512i from = _mm512_add_epi8(_mm512_permutexvar_epi32(masks, sources), start);
+        _mm512_storeu_si512(at, _mm512_shuffle_epi8(values[s / kSteps], from));
+        masks = _mm512_srli_epi32(masks, 4);
       }
     }
+  }
+}
+
+// Steps of four bits.
+void expand_steps(const uint8_t* from, int64_t count, int8_t* to) {
+  for (int64_t step = 0; step < count; ++step, from += 64, to += kInt8StepBytes) {
+    __builtin_prefetch(from + kNmInt8AheadBytes);
+    __m512i values[2];
+    load_integers<4>(from, values);
+    _mm512_storeu_si512(to, values[0]);
+    _mm512_storeu_si512(to + 64, values[1]);
   }
 }
 
 }  // namespace
 
 void expand_nm_avx512(const uint8_t* eights, int64_t count, int64_t held, int64_t bits, int8_t* to) {
-  if (held == kInt8Depth) return expand<4, 4>(eights, count, to);
+  if (held == kInt8Depth) return expand_steps(eights, count * kNmInt8Steps, to);
   if (held == 1) return bits == 4 ? expand<1, 4>(eights, count, to) : expand<1, 8>(eights, count, to);
   if (bits == 4) return expand<2, 4>(eights, count, to);
   expand<2, 8>(eights, count, to);

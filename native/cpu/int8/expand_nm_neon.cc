@@ -20,14 +20,13 @@ uint8x16_t of_columns(uint32_t bytes) { return vreinterpretq_u8_u32(vdupq_n_u32(
 template <int kHeld, int kBits>
 void expand(const uint8_t* eights, int64_t count, int8_t* to) {
   constexpr int kVectors = 8 / kBits, kSteps = kInt8Depth / kHeld;
-  constexpr int64_t kMaskBytes = kHeld == kInt8Depth ? 0 : kNmInt8HalfRows * 4;
+  constexpr int64_t kMaskBytes = kNmInt8HalfRows * 4;
   constexpr int64_t kHalfBytes = kMaskBytes + kNmInt8HalfRows * kNmInt8Steps * kHeld * kBits / 8;
   const uint8x16_t lowest_bytes = of_rows(4), first = of_rows(kHeld);
   for (int64_t half = 0; half < 2 * count; ++half, eights += kHalfBytes) {
     for (int64_t line = 0; line < kHalfBytes; line += 64) __builtin_prefetch(eights + kNmInt8AheadBytes + line);
     for (int64_t row = 0; row < kNmInt8HalfRows; row += 4) {
-      uint32x4_t masks = vdupq_n_u32(0);
-      if constexpr (kMaskBytes > 0) masks = vreinterpretq_u32_u8(vld1q_u8(eights + row * 4));
+      uint32x4_t masks = vreinterpretq_u32_u8(vld1q_u8(eights + row * 4));
       const uint8_t* from = eights + kMaskBytes + row * 4;
       int8_t* at = to + half / 2 * kNmInt8Steps * kInt8StepBytes + half % 2 * 64 + row * kInt8Depth;
       for (int64_t step = 0; step < kNmInt8Steps; step += kVectors * kSteps, from += 64) {
@@ -35,21 +34,17 @@ void expand(const uint8_t* eights, int64_t count, int8_t* to) {
         load_integers<kBits>(from, values);
         uint8x16_t two = {};  // steps' masks in every byte of a row
         for_constants<kVectors * kSteps>([&](auto s) __attribute__((always_inline)) {
-          int8x16_t four = values[s / kSteps];
-          if constexpr (kHeld < kInt8Depth) {
-            constexpr int kShift = s % 2 * 4;
-            if constexpr (s % 2 == 0) {
-              two = vqtbl1q_u8(vreinterpretq_u8_u32(masks), lowest_bytes);
-              masks = vshrq_n_u32(masks, 8);
-            }
-            uint8x16_t place = vaddq_u8(first, vdupq_n_u8(s % kSteps * 4 * kHeld));
-            if constexpr (kHeld == 2) {
-              place = vaddq_u8(place, vcntq_u8(vandq_u8(two, of_columns(0x07030100u << kShift))));
-            }
-            const uint8x16_t stored = vtstq_u8(two, of_columns(0x08040201u << kShift));
-            four = vandq_s8(vqtbl1q_s8(four, place), vreinterpretq_s8_u8(stored));
+          constexpr int kShift = s % 2 * 4;
+          if constexpr (s % 2 == 0) {
+            two = vqtbl1q_u8(vreinterpretq_u8_u32(masks), lowest_bytes);
+            masks = vshrq_n_u32(masks, 8);
           }
-          vst1q_s8(at, four);
+          uint8x16_t place = vaddq_u8(first, vdupq_n_u8(s % kSteps * 4 * kHeld));
+          if constexpr (kHeld == 2) {
+            place = vaddq_u8(place, vcntq_u8(vandq_u8(two, of_columns(0x07030100u << kShift))));
+          }
+          const uint8x16_t stored = vtstq_u8(two, of_columns(0x08040201u << kShift));
+          vst1q_s8(at, vandq_s8(vqtbl1q_s8(values[s / kSteps], place), vreinterpretq_s8_u8(stored)));
           at += kInt8StepBytes;
         });
       }
@@ -57,10 +52,23 @@ void expand(const uint8_t* eights, int64_t count, int8_t* to) {
   }
 }
 
+// Steps of four bits.
+void expand_steps(const uint8_t* from, int64_t count, int8_t* to) {
+  for (int64_t step = 0; step < count; ++step, to += kInt8StepBytes) {
+    __builtin_prefetch(from + kNmInt8AheadBytes);
+    for (int64_t at = 0; at < 64; at += 16, from += 16) {
+      int8x16_t values[2];
+      load_integers<4>(from, values);
+      vst1q_s8(to + at, values[0]);
+      vst1q_s8(to + 64 + at, values[1]);
+    }
+  }
+}
+
 }  // namespace
 
 void expand_nm_neon(const uint8_t* eights, int64_t count, int64_t held, int64_t bits, int8_t* to) {
-  if (held == kInt8Depth) return expand<4, 4>(eights, count, to);
+  if (held == kInt8Depth) return expand_steps(eights, count * kNmInt8Steps, to);
   if (held == 1) return bits == 4 ? expand<1, 4>(eights, count, to) : expand<1, 8>(eights, count, to);
   if (bits == 4) return expand<2, 4>(eights, count, to);
   expand<2, 8>(eights, count, to);

@@ -14,13 +14,17 @@ int8_t value_at(const uint8_t* values, int64_t bits, int64_t place) {
 }  // namespace
 
 void expand_nm_scalar(const uint8_t* eights, int64_t count, int64_t held, int64_t bits, int8_t* to) {
+  if (held == kInt8Depth) {
+    for (int64_t i = 0; i < count * kNmInt8Steps * kInt8StepBytes; ++i) to[i] = get_int4(eights, i);
+    return;
+  }
   const PackedNmInt8 layout = {.data = nullptr, .rows = 0, .columns = 0, .held = held, .bits = bits};
   for (int64_t half = 0; half < 2 * count; ++half, eights += layout.half_bytes()) {
     const uint8_t* values = eights + layout.mask_bytes();
     int8_t* first = to + half / 2 * kNmInt8Steps * kInt8StepBytes + half % 2 * kNmInt8HalfRows * kInt8Depth;
     for (int64_t row = 0; row < kNmInt8HalfRows; ++row) {
-      uint32_t mask = ~0u;
-      if (layout.mask_bytes() > 0) std::memcpy(&mask, eights + row * 4, sizeof mask);
+      uint32_t mask;
+      std::memcpy(&mask, eights + row * 4, sizeof mask);
       for (int64_t step = 0; step < kNmInt8Steps; ++step, mask >>= 4) {
         const int64_t place = layout.place(step, row);
         int8_t* four = first + step * kInt8StepBytes + row * kInt8Depth;

@@ -52,6 +52,7 @@ struct Int8Panel {
   const uint8_t* x;
   int64_t x_stride, rows;
   const int8_t* w;
+  int64_t bits = 8;  // of a number of w, or 4 (int4.h)
   // First sums: start[i * start_stride + 0..31] or, with zero points, -zero_points[i] * start[0..31].
   const int32_t* start;
   int64_t start_stride;
@@ -62,7 +63,7 @@ struct Int8Panel {
   float* y;
   int64_t y_stride;
   const float *factors, *x_scales;
-  // What to prefetch meanwhile: `ahead_lines` (1, 4 or 8) lines of 64 bytes for every four steps.
+  // What to prefetch meanwhile: `ahead_lines` (1, 4 or 8; 4 with 4 bits) lines of 64 bytes for every four steps.
   const int8_t* ahead;
   int ahead_lines;
 };
@@ -71,6 +72,7 @@ struct Int8Panel {
 struct Int8Tiles {
   int64_t rows;               // most rows of a panel
   bool signed_codes = false;  // codes of x are i8, 128 less than those of u8, and so are zero points
+  bool reads_int4 = false;    // w may be of four bits, when it is read once
   void (*multiply)(const Int8Panel&);
 };
 

@@ -40,7 +40,9 @@ class TilePass {
         panels_((rows + tiles.rows - 1) / tiles.rows),
         panel_rows_((rows + panels_ - 1) / panels_),
         zero_point_(product.x.zero_point - (tiles.signed_codes ? 128 : 0)),
-        multiply_(tiles.multiply) {}
+        multiply_(tiles.multiply),
+        expands_(product.nm != nullptr && !(tiles.reads_int4 && product.nm->held == kInt8Depth && panels_ == 1)),
+        bits_(product.nm != nullptr && !expands_ ? 4 : 8) {}
 
   void multiply(int64_t tile) {
     prepare(tile);
@@ -57,6 +59,7 @@ class TilePass {
         panel.x_stride = x_.stride();
         panel.rows = std::min(panel_rows_, rows_ - i);
         panel.w = w;
+        panel.bits = bits_;
         set_start(tile, step, i, panel);
         set_ahead(number, next, panel);
         if (step + count < steps) {
@@ -79,9 +82,13 @@ class TilePass {
     }
     const PackedNmInt8& nm = *product_.nm;
     const int64_t first = step / kNmInt8Steps, eights = (count + kNmInt8Steps - 1) / kNmInt8Steps;
+    next = reinterpret_cast<const int8_t*>(nm.eight(tile, first + eights));
+    if (!expands_) {
+      w = reinterpret_cast<const int8_t*>(nm.eight(tile, first));
+      return;
+    }
     expand_nm_kernels.best()(nm.eight(tile, first), eights, nm.held, nm.bits, expanded_);
     w = expanded_;
-    next = reinterpret_cast<const int8_t*>(nm.eight(tile, first + eights));
   }
 
   const int32_t* row_sums(int64_t tile) const {
@@ -116,11 +123,10 @@ class TilePass {
   // One panel of rows reads the weight once: prefetch what it comes to, unless its expansion does. Of more, each
   // fetches a part of the weight's next panel, while its own is in cache.
   void set_ahead(int64_t number, const int8_t* next, Int8Panel& panel) const {
-    panel.ahead_lines = panels_ == 1 ? (product_.nm == nullptr ? 8 : 1) : panels_ < 8 ? 4 : 1;
+    panel.ahead_lines = panels_ == 1 ? (expands_ ? 1 : static_cast<int>(bits_)) : panels_ < 8 ? 4 : 1;
     const int64_t part = panel.steps / 4 * 64 * panel.ahead_lines;
-    const int64_t offset = std::min(number * part, panel.steps * kInt8StepBytes);
-    const bool once = panels_ == 1 && product_.nm == nullptr;
-    panel.ahead = once ? panel.w + kAheadBytes : next + offset;
+    const int64_t offset = std::min(number * part, panel.steps * kInt8StepBytes * bits_ / 8);
+    panel.ahead = panels_ == 1 && !expands_ ? panel.w + kAheadBytes : next + offset;
   }
 
   void finish(int64_t tile, int64_t i, Int8Panel& panel) {
@@ -152,6 +158,9 @@ class TilePass {
   const int64_t panels_, panel_rows_;
   const int32_t zero_point_;
   void (*const multiply_)(const Int8Panel&);
+  // Steps into L1: the kernel does not read them as they are, or more than once.
+  const bool expands_;
+  const int64_t bits_;  // of a number that the kernel reads
   alignas(64) int32_t sums_[kPassRows * kInt8Columns];
   alignas(64) int32_t start_[kInt8Columns];
   alignas(64) float factors_[kInt8Columns];

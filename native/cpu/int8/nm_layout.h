@@ -7,7 +7,7 @@
 //   values  i8 [2 * held][4 quarters][4 / held][4][held]
 // where 64 values are 4 / held steps, 16 of them (a lane that bytes are shuffled in) those of four rows, and values go
 // by ascending column, then anything. With 4 bits, 64 bytes hold 128 values as int4.h says. Where all four columns are
-// held, there are no masks, and with 8 bits the layout is the dense one.
+// held the layout is the dense one, whose steps of 4 bits take 64 bytes, in whole eights.
 #pragma once
 
 #include <algorithm>
@@ -50,7 +50,7 @@ struct PackedNmInt8 {
   int64_t half_bytes() const { return mask_bytes() + kNmInt8HalfRows * kNmInt8Steps * held * bits / 8; }
   int64_t tile_bytes() const { return is_dense() ? dense().tile_bytes() : kInt8SumBytes + eights() * 2 * half_bytes(); }
 
-  // Among the values of a half, where those of a row begin at a step of its eight.
+  // Among the values of a half that has masks, where those of a row begin at a step of its eight.
   int64_t place(int64_t step, int64_t row) const {
     const int64_t steps = kInt8Depth / held;
     return step / steps * 64 + row / 4 * 16 + step % steps * 4 * held + row % 4 * held;

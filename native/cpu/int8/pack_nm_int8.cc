@@ -53,20 +53,22 @@ void clear_tile(const PackedNmInt8& w, uint8_t* tile) {
 
 // Puts row `i` of a tile of zeros where its masks and values go.
 void pack_row(const PackedNmInt8& w, const int8_t* row, int64_t i, uint8_t* tile) {
+  if (w.held == kInt8Depth) {
+    for (int64_t k = 0; k < w.columns; ++k) {
+      set_int4(tile + kInt8SumBytes, k / kInt8Depth * kInt8StepBytes + i * kInt8Depth + k % kInt8Depth, row[k]);
+    }
+    return;
+  }
   const int64_t half_bytes = w.half_bytes(), line = i % kNmInt8HalfRows;
   uint8_t* first = tile + kInt8SumBytes + i / kNmInt8HalfRows * half_bytes;
   for (int64_t k = 0; k < w.columns; ++k) {
     if (row[k] == 0) continue;
     const int64_t step = k / kInt8Depth % kNmInt8Steps;
     uint8_t* half = first + k / (kInt8Depth * kNmInt8Steps) * 2 * half_bytes;
-    int64_t rank = k % kInt8Depth;
-    if (w.mask_bytes() > 0) {
-      uint32_t& mask = reinterpret_cast<uint32_t*>(half)[line];
-      mask |= 1u << (step * 4 + rank);
-      rank = std::popcount(mask >> (step * 4) & 15u) - 1;
-    }
+    uint32_t& mask = reinterpret_cast<uint32_t*>(half)[line];
+    mask |= 1u << (step * 4 + k % kInt8Depth);
     uint8_t* values = half + w.mask_bytes();
-    const int64_t place = w.place(step, line) + rank;
+    const int64_t place = w.place(step, line) + std::popcount(mask >> (step * 4) & 15u) - 1;
     if (w.bits == 4) {
       set_int4(values, place, row[k]);
     } else {

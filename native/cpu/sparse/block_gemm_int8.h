@@ -33,12 +33,11 @@ BlockInt8Kernel block_gemm_int8_avx2;
 BlockInt8Kernel block_gemm_int8_avx2vnni;
 BlockInt8Kernel block_gemm_int8_avx512vnni;
 
-// Some rows of x by the blocks of one panel: `steps` of them, w[step][block_rows][4]. Columns past block_rows mean
-// nothing.
+// Some rows of x by the blocks of one panel: `steps` of them, w[step][block_rows][4], of four bits as tersor_blocks has
+// it. Columns past block_rows mean nothing.
 struct BlockInt8Panel : Int8Panel {
   const uint32_t* columns;  // of each block, in blocks
   int64_t block_rows;       // 16 or 32
-  int64_t bits;             // of a value: 8 or, as tersor_blocks has it, 4
 };
 
 // The inner loop of one ISA, for up to kBlockInt8Rows rows.

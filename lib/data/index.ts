@@ -6,4 +6,10 @@ export { type LeaveOneOutData, readLeaveOneOut } from './interactions';
 export * from './log';
 export * from './negatives';
 export { type Split, splitIndices } from './split';
+export {
+  type ClickBatch,
+  type SyntheticClicks,
+  type SyntheticClicksOptions,
+  syntheticClicks,
+} from './synthetic-clicks';
 export * from './table';

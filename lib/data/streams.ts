@@ -14,6 +14,7 @@ const USES = {
   popularityNegatives: 6,
   hardNegatives: 7,
   clicks: 8,
+  clickFactors: 9,
 } as const;
 const INDEX_LIMIT = 2 ** 24;
 

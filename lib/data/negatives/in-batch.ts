@@ -52,6 +52,7 @@ export function inBatchNegatives(
  * Source: Yi et al., "Sampling-bias-corrected neural modeling for large corpus item recommendations", RecSys 2019.
  *
  * @returns [items] log-Q
+ * @throws TersorError ERR_TERSOR_DATA without interactions, ERR_TERSOR_OUT_OF_RANGE for an item outside 0..items−1
  *
  * @example
  * const train = { offsets: Int32Array.of(0, 2, 4), items: Int32Array.of(0, 1, 0, 2) };

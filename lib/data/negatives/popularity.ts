@@ -79,9 +79,19 @@ export function popularityNegatives(
   };
 }
 
-/** [items] how often each item is in the training part. */
+/**
+ * [items] how often each item is in the training part.
+ *
+ * @throws TersorError ERR_TERSOR_OUT_OF_RANGE for an item outside 0..items−1
+ */
 export function interactionCounts(train: UserItems, items: number): Int32Array {
   const counts = new Int32Array(items);
-  for (const item of train.items) counts[item] = (counts[item] as number) + 1;
+  for (const item of train.items) {
+    const count = counts[item];
+    if (count === undefined) {
+      throw new TersorError('ERR_TERSOR_OUT_OF_RANGE', `expected an item in 0..${items - 1}, got ${item}, at train`);
+    }
+    counts[item] = count + 1;
+  }
   return counts;
 }

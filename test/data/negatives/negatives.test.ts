@@ -224,6 +224,9 @@ describe('in-batch negatives', () => {
       expect(logQ[item]).to.be.closeTo(Math.log(share), 2 ** -24 * 2);
     }
     expect(() => logFrequencies(csr([[]]), 4)).to.throw('expected at least 1 interaction');
+    expect(() => logFrequencies(csr([[4]]), 4))
+      .to.throw('expected an item in 0..3, got 4, at train')
+      .with.property('code', 'ERR_TERSOR_OUT_OF_RANGE');
   });
 });
 

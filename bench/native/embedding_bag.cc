@@ -1,5 +1,5 @@
 // Sums of `lookups` random rows for each of `bags` bags, from a table of `rows` rows of `columns` columns, `bits` an
-// element. There is no peer; the limit is that of reading the rows.
+// element (16: bf16). There is no peer; the limit is that of reading the rows.
 #include <cstring>
 #include <memory>
 #include <random>
@@ -25,12 +25,17 @@ struct LookUps {
         bags(shape["bags"]),
         count(bags * shape["lookups"]),
         bits(static_cast<int32_t>(shape["bits"])),
-        table(bits == 32 ? TERSOR_F32 : TERSOR_U8, {rows, bits == 32 ? columns : columns * bits / 8 + 8}),
+        table(bits == 32   ? TERSOR_F32
+              : bits == 16 ? TERSOR_BF16
+                           : TERSOR_U8,
+              {rows, bits > 8 ? columns : columns * bits / 8 + 8}),
         ids(TERSOR_I32, {kCalls * count}),
         offsets(TERSOR_I32, {bags}),
         y(TERSOR_F32, {bags, columns}) {
     if (bits == 32) {
       table.fill<float>(1, -1000, 1000, 1000);
+    } else if (bits == 16) {
+      table.fill<uint16_t>(1, 0x3c00, 0x3fff);  // from 2^-7 to 2
     } else {
       const float parameters[2] = {0.01f, -1.0f};
       table.fill<uint8_t>(1, 0, 255);
@@ -45,7 +50,7 @@ struct LookUps {
     for (int64_t bag = 0; bag < bags; ++bag) offsets.data<int32_t>()[bag] = static_cast<int32_t>(bag * count / bags);
   }
 
-  int64_t row_bytes() const { return bits == 32 ? columns * 4 : columns * bits / 8 + 8; }
+  int64_t row_bytes() const { return bits > 8 ? columns * bits / 8 : columns * bits / 8 + 8; }
 
   void look_up() {
     tersor_tensor these = *static_cast<const tersor_tensor*>(ids);

@@ -128,7 +128,7 @@ std::vector<RowSpeed> row_speeds(int threads, const char* buffer) {
   for (int32_t& id : ids) id = static_cast<int32_t>(random() % kRandomRows);
   std::vector<RowSpeed> speeds;
   // 64 columns in product codes, in 4 and 8 bits with their parameters, and in f32.
-  for (const int64_t row_bytes : {16, 40, 72, 256}) {
+  for (const int64_t row_bytes : {16, 40, 72, 128, 256}) {
     std::vector<int64_t> done(static_cast<size_t>(threads));
     for (int thread = 0; thread < threads; ++thread) done[static_cast<size_t>(thread)] = thread;
     const bool is_long = row_bytes > cpu::kLongRowBytes;

@@ -43,7 +43,7 @@ export function bagCount({ offsets, includeLastOffset = false }: Bags): number {
  * Sum, mean or maximum of the rows of an embedding table, for each bag of ids (PyTorch's `EmbeddingBag`). An empty bag gives zeros; NaN
  * among a bag's rows gives NaN.
  *
- * @param table f32 [rows, columns], or f16, which is not differentiated
+ * @param table f32 [rows, columns], or f16 or bf16, which are not differentiated
  * @returns f32 [bags, columns]; differentiable in the table: the gradient is as large as the table, so see {@link embeddingBagGradient} for
  *   large ones
  * @throws ERR_TERSOR_OUT_OF_RANGE for an id outside the table or offsets that decrease or pass the ids, naming the position;

@@ -6,7 +6,7 @@ import { record } from './tape';
 /**
  * Rows of an embedding table.
  *
- * @param table f32 [rows, columns]
+ * @param table f32 [rows, columns], or f16 or bf16, which are not differentiated
  * @param ids i32 [n], each in [0, rows)
  * @returns f32 [n, columns]; differentiable in the table (gradients of equal ids are added)
  * @throws ERR_TERSOR_OUT_OF_RANGE for an id outside the table, naming its position

@@ -67,11 +67,11 @@ export class Dense implements Weight {
   }
 
   gather(ids: Tensor): Tensor {
-    return gather(this.dense(), ids);
+    return gather(this.values, ids);
   }
 
   bag(bags: Bags): Tensor {
-    return embeddingBag(this.dense(), bags);
+    return embeddingBag(this.values, bags);
   }
 
   dense(): Tensor {

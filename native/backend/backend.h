@@ -192,9 +192,9 @@ typedef struct tersor_gptq_options {
 // and its bias (f32): value = scale * code + bias, so that a look-up touches one place of memory (the fused rows of
 // FBGEMM, with both parameters in f32).
 typedef struct tersor_embedding {
-  tersor_tensor rows;  // f32 or f16 [R, columns], or u8 [R, bytes of the codes + 8]
+  tersor_tensor rows;  // f32, f16, bf16 [R, columns] or u8 [R, bytes of the codes + 8]
   int64_t columns;
-  int32_t bits;  // an element: 32 (f32), 16 (f16), or of a code: 8, 4 or 2
+  int32_t bits;  // an element: 32 (f32), 16 (f16, bf16) or of a code: 8, 4, 2
 } tersor_embedding;
 
 typedef enum tersor_bag_mode { TERSOR_BAG_SUM = 0, TERSOR_BAG_MEAN = 1, TERSOR_BAG_MAX = 2 } tersor_bag_mode;
@@ -578,7 +578,7 @@ typedef struct tersor_backend {
                                 float temperature, const tersor_tensor* loss, const tersor_tensor* gradient);
 
   // --- embedding rows ---
-  tersor_status (*gather)(tersor_context*, const tersor_tensor* table /* f32 [R,C] */,
+  tersor_status (*gather)(tersor_context*, const tersor_tensor* table /* f32, f16, bf16 [R,C] */,
                           const tersor_tensor* ids /* i32 [n] */, const tersor_tensor* y);
   // table[ids[i]] += rows[i], in order of i for equal ids.
   tersor_status (*scatter_add)(tersor_context*, const tersor_tensor* rows, const tersor_tensor* ids,

@@ -39,7 +39,7 @@ Bags read_bags(Arguments& in) {
 }
 
 auto gather(Arguments& in) {
-  const Operand table = in.input("table", kF32, 2);
+  const Operand table = in.input("table", kF32 | kF16 | kBF16, 2);
   const Operand ids = in.input("ids", kI32, 1);
   const Operand y = in.output("y", kF32);
   in.expect_shape(y, {ids.dim(0), table.dim(1)}, {table, ids});
@@ -61,16 +61,13 @@ auto scatter_add(Arguments& in) {
 }
 
 auto embedding_bag(Arguments& in) {
-  const Operand rows = in.input("rows", kF32 | kF16 | kU8, 2);
+  const Operand rows = in.input("rows", kF32 | kF16 | kBF16 | kU8, 2);
   const tersor_dtype dtype = rows.tensor().dtype;
   const int64_t columns = in.integer("columns", 1, INT32_MAX);
   const auto bits = static_cast<int32_t>(in.integer("bits", 2, 32));
   const bool fits = dtype == TERSOR_U8 ? bits == 2 || bits == 4 || bits == 8 : bits == bits_of(dtype);
   if (!fits) {
-    in.fail(TERSOR_OUT_OF_RANGE, std::string("expected ") +
-                                     (dtype == TERSOR_F32   ? "32"
-                                      : dtype == TERSOR_F16 ? "16"
-                                                            : "2, 4 or 8") +
+    in.fail(TERSOR_OUT_OF_RANGE, "expected " + (dtype == TERSOR_U8 ? "2, 4 or 8" : std::to_string(bits_of(dtype))) +
                                      " bits for a table of " + name_of(dtype) + ", got " + std::to_string(bits));
   }
   in.expect_shape(rows, {kAny, dtype == TERSOR_U8 ? (columns * bits + 7) / 8 + 8 : columns});

@@ -12,23 +12,35 @@ namespace {
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 
+using cpu::BagFormat;
+
+const BagFormat kFormats[] = {BagFormat::f32,  BagFormat::f16,  BagFormat::bf16,
+                              BagFormat::int8, BagFormat::int4, BagFormat::int2};
+
 // A table in one of the formats, and the numbers that its elements stand for, exactly.
 struct Table {
   int64_t rows, columns;
+  BagFormat format;
   int32_t bits;
   Tensor memory;
   std::vector<double> values;      // [rows, columns]
   std::vector<double> magnitudes;  // of what is added up to make a value
   tersor_embedding view;
 
-  static tersor_dtype dtype(int32_t bits) { return bits == 32 ? TERSOR_F32 : bits == 16 ? TERSOR_F16 : TERSOR_U8; }
+  static tersor_dtype dtype(BagFormat format) {
+    return format == BagFormat::f32    ? TERSOR_F32
+           : format == BagFormat::f16  ? TERSOR_F16
+           : format == BagFormat::bf16 ? TERSOR_BF16
+                                       : TERSOR_U8;
+  }
   static int64_t width(int64_t columns, int32_t bits) { return bits > 8 ? columns : (columns * bits + 7) / 8 + 8; }
 
-  Table(int64_t row_count, int64_t column_count, int32_t element_bits, uint32_t seed)
+  Table(int64_t row_count, int64_t column_count, BagFormat row_format, uint32_t seed)
       : rows(row_count),
         columns(column_count),
-        bits(element_bits),
-        memory(dtype(bits), {rows, width(columns, bits)}),
+        format(row_format),
+        bits(cpu::element_bits(row_format)),
+        memory(dtype(format), {rows, width(columns, bits)}),
         view{*static_cast<const tersor_tensor*>(memory), columns, bits} {
     Random random(seed);
     for (int64_t row = 0; row < rows; ++row) {
@@ -47,9 +59,10 @@ struct Table {
           std::memcpy(bytes + j * 4, &value, 4);
           add(value, 0);
         } else if (bits == 16) {
-          const uint16_t half = f32_to_f16(value);
+          const bool f16 = format == BagFormat::f16;
+          const uint16_t half = f16 ? f32_to_f16(value) : f32_to_bf16(value);
           std::memcpy(bytes + j * 2, &half, 2);
-          add(f16_to_f32(half), 0);
+          add(f16 ? f16_to_f32(half) : bf16_to_f32(half), 0);
         } else {
           const auto code = static_cast<uint8_t>(random.integer(0, (1 << bits) - 1));
           bytes[j * bits / 8] = static_cast<uint8_t>(bytes[j * bits / 8] | code << (j * bits % 8));
@@ -112,8 +125,9 @@ void check_bags(const Table& table, int64_t bag_count, tersor_bag_mode mode, boo
   const tersor_bags bags{id_tensor, offsets, weighted ? static_cast<const tersor_tensor*>(weight_tensor) : nullptr, 0,
                          mode};
   const Expected expected = expected_of(table, ids, bounds, weights, mode);
-  for_each_kernel(*cpu::bag_kernels(table.bits), [&](const std::string& isa, cpu::BagKernel* kernel) {
-    const std::string what = isa + ", " + std::to_string(table.bits) + " bit, " + std::to_string(table.columns) +
+  for_each_kernel(cpu::bag_kernels(table.format), [&](const std::string& isa, cpu::BagKernel* kernel) {
+    const std::string what = isa + ", " + std::to_string(table.bits) + " bit (" +
+                             std::to_string(static_cast<int>(table.format)) + "), " + std::to_string(table.columns) +
                              " columns, mode " + std::to_string(mode) + (weighted ? ", weighted" : "");
     const auto y = same_for_any_thread_count(what, [&] {
       const F32 out({bag_count, table.columns});
@@ -128,9 +142,9 @@ void check_bags(const Table& table, int64_t bag_count, tersor_bag_mode mode, boo
 }  // namespace
 
 TEST_CASE("embedding_bag: every format, kernel and width against float64") {
-  for (const int32_t bits : {32, 16, 8, 4, 2}) {
+  for (const BagFormat format : kFormats) {
     for (const int64_t columns : {1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 100, 128, 129, 191, 320}) {
-      const Table table(50, columns, bits, static_cast<uint32_t>(columns * 100 + bits));
+      const Table table(50, columns, format, static_cast<uint32_t>(columns * 100 + static_cast<int>(format)));
       check_bags(table, 7, TERSOR_BAG_SUM, false, 1);
       check_bags(table, 7, TERSOR_BAG_SUM, true, 2);
       check_bags(table, 7, TERSOR_BAG_MEAN, false, 3);
@@ -142,15 +156,15 @@ TEST_CASE("embedding_bag: every format, kernel and width against float64") {
 TEST_CASE("embedding_bag: random shapes, many bags") {
   Random random(11);
   for (uint32_t trial = 0; trial < 30; ++trial) {
-    const int32_t bits = std::vector<int32_t>{32, 16, 8, 4, 2}[static_cast<size_t>(random.integer(0, 4))];
-    const Table table(random.integer(1, 3000), random.integer(1, 150), bits, trial);
+    const BagFormat format = kFormats[random.integer(0, 5)];
+    const Table table(random.integer(1, 3000), random.integer(1, 150), format, trial);
     const auto mode = static_cast<tersor_bag_mode>(random.integer(0, 2));
     check_bags(table, random.integer(0, 400), mode, mode == TERSOR_BAG_SUM && random.integer(0, 1) == 1, trial + 100);
   }
 }
 
 TEST_CASE("embedding_bag: offsets in both widths, with and without the end, empty bags") {
-  const Table table(5, 3, 32, 7);
+  const Table table(5, 3, BagFormat::f32, 7);
   const I32 ids({4}, {4, 0, 4, 2});
   const auto row = [&](size_t id, size_t j) { return static_cast<float>(table.values[id * 3 + j]); };
   std::vector<float> expected;
@@ -180,7 +194,7 @@ TEST_CASE("embedding_bag: offsets in both widths, with and without the end, empt
 }
 
 TEST_CASE("embedding_bag: what is out of range is named") {
-  const Table table(5, 3, 8, 7);
+  const Table table(5, 3, BagFormat::int8, 7);
   const F32 y({2, 3});
   const auto message = [&](const std::vector<int32_t>& ids, const std::vector<int32_t>& offsets, int32_t include_last) {
     const I32 id_tensor({static_cast<int64_t>(ids.size())}, ids);
@@ -215,7 +229,7 @@ TEST_CASE("embedding_bag: NaN and infinity come through, the maximum of a bag wi
   const F32 values({3, 2}, {kNan, 1, 2, -kInfinity, 3, 4});
   const tersor_embedding table{*static_cast<const tersor_tensor*>(values), 2, 32};
   const I32 ids({4}, {1, 0, 2, 1}), offsets({2}, {0, 3});
-  for_each_kernel(*cpu::bag_kernels(32), [&](const std::string& isa, cpu::BagKernel* kernel) {
+  for_each_kernel(cpu::bag_kernels(BagFormat::f32), [&](const std::string& isa, cpu::BagKernel* kernel) {
     const auto bag = [&](tersor_bag_mode mode) {
       const F32 y({2, 2});
       Context context;
@@ -235,7 +249,7 @@ TEST_CASE("embedding_bag_gradient: unique rows, shares added in order, against f
     const int64_t rows = trial % 4 == 0 ? random.integer(3000, 6000) : random.integer(1, 60);
     const int64_t columns = random.integer(1, 40), bag_count = random.integer(1, 60);
     const auto mode = static_cast<tersor_bag_mode>(trial % 3);
-    const Table table(rows, columns, 32, trial);
+    const Table table(rows, columns, BagFormat::f32, trial);
     std::vector<int64_t> bounds{0};
     for (int64_t bag = 0; bag < bag_count; ++bag) bounds.push_back(bounds.back() + random.integer(0, 9));
     const int64_t count = bounds.back();
@@ -298,7 +312,7 @@ TEST_CASE("embedding_bag_gradient: unique rows, shares added in order, against f
 }
 
 TEST_CASE("embedding_bag_gradient: bad ids are named before anything is read") {
-  const Table table(5, 3, 32, 7);
+  const Table table(5, 3, BagFormat::f32, 7);
   const I32 ids({2}, {4, 5}), offsets({1}, {0}), unique({2}), total({1});
   const F32 dy({1, 3}, {1, 2, 3}), rows({2, 3});
   Context context;

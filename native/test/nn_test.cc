@@ -192,6 +192,28 @@ TEST_CASE("gather and scatter_add: rows by id, equal ids added in order") {
   check_same_bits("sums", sums.values(), {0, 0, 0});
 }
 
+TEST_CASE("gather: rows of f16 and bf16 as the numbers that they stand for") {
+  Context context;
+  Random random(3);
+  for (const int64_t columns : {0, 1, 3, 8, 33, 200}) {
+    for (const tersor_dtype dtype : {TERSOR_F16, TERSOR_BF16}) {
+      // Every pattern of bits: subnormals, infinities and NaN too.
+      const Tensor table(dtype, {50, columns}, random.integers<uint16_t>(50 * columns, 0, 0xffff));
+      const I32 ids({70}, random.integers<int32_t>(70, 0, 49));
+      const F32 numbers({50, columns}), expected({70, columns});
+      REQUIRE(cpu::cast(&context, table, numbers) == TERSOR_OK);
+      REQUIRE(cpu::gather(&context, numbers, ids, expected) == TERSOR_OK);
+      const std::string what = std::to_string(columns) + " columns of " + name_of(dtype);
+      const auto rows = same_for_any_thread_count(what, [&] {
+        const F32 y({70, columns});
+        REQUIRE(cpu::gather(&context, table, ids, y) == TERSOR_OK);
+        return y.values();
+      });
+      check_same_bits(what, rows, expected.values());
+    }
+  }
+}
+
 TEST_CASE("scatter_add: large, against a plain loop, same bits for any thread count") {
   const int64_t table_rows = 37, columns = 33, count = 9001;
   const auto values = uniform(count * columns, 5);

@@ -513,6 +513,26 @@ export const CASES: OperationCase[] = [
     outputs: [3, 4],
   },
   { operation: 'gather', args: () => [f32([4, 3], 1, 2, 3, 4), i32([2], 3, 0), zeros([2, 3])], outputs: [2] },
+  {
+    operation: 'gather',
+    args: () => [tensor([1, 2, 3, 4], [2, 2], { dtype: 'bf16' }), i32([3], 1, 0), zeros([3, 2])],
+    outputs: [2],
+  },
+  {
+    operation: 'embeddingBag',
+    args: () => [
+      tensor([1, 2, 3, 4], [2, 2], { dtype: 'bf16' }),
+      2,
+      16,
+      i32([3], 1, 0, 1),
+      i32([2], 0, 2),
+      f32([3], 1, 2, 3),
+      false,
+      BagMode.sum,
+      zeros([2, 2]),
+    ],
+    outputs: [8],
+  },
   { operation: 'scatterAdd', args: () => [f32([2, 3], 1, 2, 3), i32([2], 3, 3), f32([4, 3], 1)], outputs: [2] },
   {
     operation: 'embeddingBag',

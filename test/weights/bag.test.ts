@@ -3,8 +3,9 @@ import type { Bags } from '../../lib/autograd';
 import { multiply, sum } from '../../lib/autograd';
 import { valueAndGradients } from '../../lib/autograd/tape';
 import { philox } from '../../lib/random';
-import { type Tensor, tensor, tidy } from '../../lib/tensor';
-import type { Weight } from '../../lib/weights';
+import { memory, type Tensor, tensor, tidy } from '../../lib/tensor';
+import { Dense, type Weight } from '../../lib/weights';
+import { expectSameBits } from '../support/close';
 import { expectNoLeaks } from '../tensor/leaks';
 import { CASES } from './cases';
 
@@ -73,6 +74,24 @@ describe('bags of rows of a weight', () => {
       });
     });
   }
+
+  it('read a bf16 table as it lies, as rows are gathered, and give what its numbers in f32 give, to the bit', () => {
+    tidy(() => {
+      const halves = matrix().cast('bf16');
+      const numbers = new Dense(halves.cast('f32'));
+      const weight = new Dense(halves);
+      const bags = { ids: tensor(Int32Array.of(3, 16, 3, 0)), offsets: tensor(Int32Array.of(0, 1, 1)) };
+      const held = memory().bytes;
+      tidy(() => {
+        for (const mode of ['sum', 'mean', 'max'] as const) {
+          expectSameBits(weight.bag({ ...bags, mode }), numbers.bag({ ...bags, mode }), mode);
+        }
+        expectSameBits(weight.gather(bags.ids), numbers.gather(bags.ids), 'rows');
+      });
+      expect(memory().bytes).to.equal(held);
+      for (const each of [weight, numbers]) each.dispose();
+    });
+  });
 
   it('pass gradients through weights under training', () => {
     for (const { name, make } of CASES.filter(({ kind }) => kind === 'dense' || kind === 'low-rank')) {

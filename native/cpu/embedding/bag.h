@@ -14,6 +14,14 @@ namespace tersor::cpu {
 inline constexpr int64_t kRowsAhead = 64, kLongRowsAhead = 128;
 inline constexpr int64_t kLongRowBytes = 128;
 
+// How rows hold numbers.
+enum class BagFormat { f32, f16, bf16, int8, int4, int2 };
+
+constexpr int element_bits(BagFormat format) {
+  constexpr int kBits[] = {32, 16, 16, 8, 4, 2};
+  return kBits[static_cast<int>(format)];
+}
+
 // Scale and bias at the end of a row of codes.
 inline constexpr int64_t kRowParameterBytes = 8;
 
@@ -35,13 +43,16 @@ struct Bags {
 // y[b] for bags [first, last).
 using BagKernel = void(const BagTable& table, const Bags& bags, int64_t first, int64_t last, float* y);
 
-BagKernel bag_f32_scalar, bag_f16_scalar, bag_int8_scalar, bag_int4_scalar, bag_int2_scalar;
-BagKernel bag_f32_neon, bag_f16_neon, bag_int8_neon, bag_int4_neon, bag_int2_neon;
-BagKernel bag_f32_avx2, bag_f16_avx2, bag_int8_avx2, bag_int4_avx2, bag_int2_avx2;
-BagKernel bag_f32_avx512, bag_f16_avx512, bag_int8_avx512, bag_int4_avx512, bag_int2_avx512;
+BagKernel bag_f32_scalar, bag_f16_scalar, bag_bf16_scalar, bag_int8_scalar, bag_int4_scalar, bag_int2_scalar;
+BagKernel bag_f32_neon, bag_f16_neon, bag_bf16_neon, bag_int8_neon, bag_int4_neon, bag_int2_neon;
+BagKernel bag_f32_avx2, bag_f16_avx2, bag_bf16_avx2, bag_int8_avx2, bag_int4_avx2, bag_int2_avx2;
+BagKernel bag_f32_avx512, bag_f16_avx512, bag_bf16_avx512, bag_int8_avx512, bag_int4_avx512, bag_int2_avx512;
 
-// The kernels for tables of so many bits an element: 32, 16, 8, 4 or 2; null for another width.
-const KernelList<BagKernel>* bag_kernels(int32_t bits);
+// The kernels for tables of a format.
+const KernelList<BagKernel>& bag_kernels(BagFormat format);
+
+// Of the table's dtype and bits.
+BagFormat format_of(const tersor_embedding& table);
 
 tersor_status embedding_bag_with(BagKernel* kernel, tersor_context* context, const tersor_embedding* table,
                                  const tersor_bags* bags, const tersor_tensor* y);

@@ -44,16 +44,19 @@ struct Avx2 {
     return _mm256_cvtepi32_ps(_mm256_and_si256(shifted, _mm256_set1_epi32((1 << kBits) - 1)));
   }
 
-  template <int kBits, bool kTail>
+  template <BagFormat kFormat, bool kTail>
   static Floats numbers(const uint8_t* p, int64_t count) {
-    uint8_t bytes[kLanes * kBits / 8];
+    constexpr int kBytes = element_bits(kFormat) / 8;
+    uint8_t bytes[kLanes * kBytes];
     if constexpr (kTail) {
       std::memset(bytes, 0, sizeof bytes);
-      copy(bytes, p, count, kBits / 8);
+      copy(bytes, p, count, kBytes);
       p = bytes;
     }
-    if constexpr (kBits == 32) return _mm256_loadu_ps(reinterpret_cast<const float*>(p));
-    return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+    if constexpr (kFormat == BagFormat::f32) return _mm256_loadu_ps(reinterpret_cast<const float*>(p));
+    const __m128i halves = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+    if constexpr (kFormat == BagFormat::f16) return _mm256_cvtph_ps(halves);
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(halves), 16));
   }
 
   // a0 b0 a1 b1 ...: the first half in a, the second in b.
@@ -79,19 +82,22 @@ struct Avx2 {
 }  // namespace
 
 void bag_f32_avx2(const BagTable& table, const Bags& bags, int64_t first, int64_t last, float* y) {
-  BagPasses<Avx2, 32>::run(table, bags, first, last, y);
+  BagPasses<Avx2, BagFormat::f32>::run(table, bags, first, last, y);
 }
 void bag_f16_avx2(const BagTable& table, const Bags& bags, int64_t first, int64_t last, float* y) {
-  BagPasses<Avx2, 16>::run(table, bags, first, last, y);
+  BagPasses<Avx2, BagFormat::f16>::run(table, bags, first, last, y);
+}
+void bag_bf16_avx2(const BagTable& table, const Bags& bags, int64_t first, int64_t last, float* y) {
+  BagPasses<Avx2, BagFormat::bf16>::run(table, bags, first, last, y);
 }
 void bag_int8_avx2(const BagTable& table, const Bags& bags, int64_t first, int64_t last, float* y) {
-  BagPasses<Avx2, 8>::run(table, bags, first, last, y);
+  BagPasses<Avx2, BagFormat::int8>::run(table, bags, first, last, y);
 }
 void bag_int4_avx2(const BagTable& table, const Bags& bags, int64_t first, int64_t last, float* y) {
-  BagPasses<Avx2, 4>::run(table, bags, first, last, y);
+  BagPasses<Avx2, BagFormat::int4>::run(table, bags, first, last, y);
 }
 void bag_int2_avx2(const BagTable& table, const Bags& bags, int64_t first, int64_t last, float* y) {
-  BagPasses<Avx2, 2>::run(table, bags, first, last, y);
+  BagPasses<Avx2, BagFormat::int2>::run(table, bags, first, last, y);
 }
 
 }  // namespace tersor::cpu

@@ -40,13 +40,15 @@ struct Avx512 {
     return _mm512_permutexvar_ps(shifted, values);
   }
 
-  template <int kBits, bool kTail>
+  template <BagFormat kFormat, bool kTail>
   static Floats numbers(const uint8_t* p, int64_t count) {
-    if constexpr (kBits == 32) {
+    if constexpr (kFormat == BagFormat::f32) {
       return kTail ? _mm512_maskz_loadu_ps(mask(count), p) : _mm512_loadu_ps(p);
     } else {
-      return _mm512_cvtph_ps(kTail ? _mm256_maskz_loadu_epi16(mask(count), p)
-                                   : _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
+      const __m256i halves =
+          kTail ? _mm256_maskz_loadu_epi16(mask(count), p) : _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+      if constexpr (kFormat == BagFormat::f16) return _mm512_cvtph_ps(halves);
+      return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(halves), 16));
     }
   }
 
@@ -70,19 +72,22 @@ struct Avx512 {
 }  // namespace
 
 void bag_f32_avx512(const BagTable& table, const Bags& bags, int64_t first, int64_t last, float* y) {
-  BagPasses<Avx512, 32>::run(table, bags, first, last, y);
+  BagPasses<Avx512, BagFormat::f32>::run(table, bags, first, last, y);
 }
 void bag_f16_avx512(const BagTable& table, const Bags& bags, int64_t first, int64_t last, float* y) {
-  BagPasses<Avx512, 16>::run(table, bags, first, last, y);
+  BagPasses<Avx512, BagFormat::f16>::run(table, bags, first, last, y);
+}
+void bag_bf16_avx512(const BagTable& table, const Bags& bags, int64_t first, int64_t last, float* y) {
+  BagPasses<Avx512, BagFormat::bf16>::run(table, bags, first, last, y);
 }
 void bag_int8_avx512(const BagTable& table, const Bags& bags, int64_t first, int64_t last, float* y) {
-  BagPasses<Avx512, 8>::run(table, bags, first, last, y);
+  BagPasses<Avx512, BagFormat::int8>::run(table, bags, first, last, y);
 }
 void bag_int4_avx512(const BagTable& table, const Bags& bags, int64_t first, int64_t last, float* y) {
-  BagPasses<Avx512, 4>::run(table, bags, first, last, y);
+  BagPasses<Avx512, BagFormat::int4>::run(table, bags, first, last, y);
 }
 void bag_int2_avx512(const BagTable& table, const Bags& bags, int64_t first, int64_t last, float* y) {
-  BagPasses<Avx512, 2>::run(table, bags, first, last, y);
+  BagPasses<Avx512, BagFormat::int2>::run(table, bags, first, last, y);
 }
 
 }  // namespace tersor::cpu

@@ -41,16 +41,18 @@ struct Neon {
     return vcvtq_f32_u32(vandq_u32(shifted, vdupq_n_u32((1u << kBits) - 1)));
   }
 
-  template <int kBits, bool kTail>
+  template <BagFormat kFormat, bool kTail>
   static Floats numbers(const uint8_t* p, int64_t count) {
-    uint8_t bytes[kLanes * kBits / 8];
+    constexpr int kBytes = element_bits(kFormat) / 8;
+    uint8_t bytes[kLanes * kBytes];
     if constexpr (kTail) {
       std::memset(bytes, 0, sizeof bytes);
-      std::memcpy(bytes, p, size_of(count, kBits / 8));
+      std::memcpy(bytes, p, size_of(count, kBytes));
       p = bytes;
     }
-    if constexpr (kBits == 32) return vreinterpretq_f32_u8(vld1q_u8(p));
-    return vcvt_f32_f16(vreinterpret_f16_u8(vld1_u8(p)));
+    if constexpr (kFormat == BagFormat::f32) return vreinterpretq_f32_u8(vld1q_u8(p));
+    if constexpr (kFormat == BagFormat::f16) return vcvt_f32_f16(vreinterpret_f16_u8(vld1_u8(p)));
+    return vreinterpretq_f32_u32(vshlq_n_u32(vmovl_u16(vreinterpret_u16_u8(vld1_u8(p))), 16));
   }
 
   // a0 b0 a1 b1 ...: the first half in a, the second in b.
@@ -73,19 +75,22 @@ struct Neon {
 }  // namespace
 
 void bag_f32_neon(const BagTable& table, const Bags& bags, int64_t first, int64_t last, float* y) {
-  BagPasses<Neon, 32>::run(table, bags, first, last, y);
+  BagPasses<Neon, BagFormat::f32>::run(table, bags, first, last, y);
 }
 void bag_f16_neon(const BagTable& table, const Bags& bags, int64_t first, int64_t last, float* y) {
-  BagPasses<Neon, 16>::run(table, bags, first, last, y);
+  BagPasses<Neon, BagFormat::f16>::run(table, bags, first, last, y);
+}
+void bag_bf16_neon(const BagTable& table, const Bags& bags, int64_t first, int64_t last, float* y) {
+  BagPasses<Neon, BagFormat::bf16>::run(table, bags, first, last, y);
 }
 void bag_int8_neon(const BagTable& table, const Bags& bags, int64_t first, int64_t last, float* y) {
-  BagPasses<Neon, 8>::run(table, bags, first, last, y);
+  BagPasses<Neon, BagFormat::int8>::run(table, bags, first, last, y);
 }
 void bag_int4_neon(const BagTable& table, const Bags& bags, int64_t first, int64_t last, float* y) {
-  BagPasses<Neon, 4>::run(table, bags, first, last, y);
+  BagPasses<Neon, BagFormat::int4>::run(table, bags, first, last, y);
 }
 void bag_int2_neon(const BagTable& table, const Bags& bags, int64_t first, int64_t last, float* y) {
-  BagPasses<Neon, 2>::run(table, bags, first, last, y);
+  BagPasses<Neon, BagFormat::int2>::run(table, bags, first, last, y);
 }
 
 }  // namespace tersor::cpu

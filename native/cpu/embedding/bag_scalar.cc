@@ -16,14 +16,15 @@ float float_at(const uint8_t* p) {
 }
 
 // The number that column j of a row stands for is scale * raw(row, j) + bias.
-template <int kBits>
+template <BagFormat kFormat>
 float raw(const uint8_t* row, int64_t j) {
+  constexpr int kBits = element_bits(kFormat);
   if constexpr (kBits == 32) {
     return float_at(row + j * 4);
   } else if constexpr (kBits == 16) {
     uint16_t half;
     std::memcpy(&half, row + j * 2, sizeof half);
-    return f16_to_f32(half);
+    return kFormat == BagFormat::f16 ? f16_to_f32(half) : bf16_to_f32(half);
   } else {
     constexpr int kFields = 8 / kBits;
     const auto shift = static_cast<int>(j % kFields) * kBits;
@@ -31,9 +32,9 @@ float raw(const uint8_t* row, int64_t j) {
   }
 }
 
-template <int kBits>
+template <BagFormat kFormat>
 void bag(const BagTable& table, const Bags& bags, int64_t first, int64_t last, float* y) {
-  constexpr bool kCodes = kBits <= 8;
+  constexpr bool kCodes = element_bits(kFormat) <= 8;
   const int64_t columns = table.columns;
   for (int64_t b = first; b < last; ++b) {
     float* to = y + b * columns;
@@ -48,13 +49,13 @@ void bag(const BagTable& table, const Bags& bags, int64_t first, int64_t last, f
       const float bias = kCodes ? float_at(row + table.row_bytes - 4) : 0.0f;
       if (max) {
         for (int64_t j = 0; j < columns; ++j) {
-          const float x = kCodes ? scale * raw<kBits>(row, j) + bias : raw<kBits>(row, j);
+          const float x = kCodes ? scale * raw<kFormat>(row, j) + bias : raw<kFormat>(row, j);
           to[j] = x > to[j] || std::isnan(x) ? x : to[j];  // NaN wins
         }
         continue;
       }
       const float weight = bags.weights == nullptr ? 1.0f : bags.weights[i], factor = scale * weight;
-      for (int64_t j = 0; j < columns; ++j) to[j] += factor * raw<kBits>(row, j);
+      for (int64_t j = 0; j < columns; ++j) to[j] += factor * raw<kFormat>(row, j);
       if (kCodes) biases += bias * weight;
     }
     if (max) continue;
@@ -66,19 +67,22 @@ void bag(const BagTable& table, const Bags& bags, int64_t first, int64_t last, f
 }  // namespace
 
 void bag_f32_scalar(const BagTable& table, const Bags& bags, int64_t first, int64_t last, float* y) {
-  bag<32>(table, bags, first, last, y);
+  bag<BagFormat::f32>(table, bags, first, last, y);
 }
 void bag_f16_scalar(const BagTable& table, const Bags& bags, int64_t first, int64_t last, float* y) {
-  bag<16>(table, bags, first, last, y);
+  bag<BagFormat::f16>(table, bags, first, last, y);
+}
+void bag_bf16_scalar(const BagTable& table, const Bags& bags, int64_t first, int64_t last, float* y) {
+  bag<BagFormat::bf16>(table, bags, first, last, y);
 }
 void bag_int8_scalar(const BagTable& table, const Bags& bags, int64_t first, int64_t last, float* y) {
-  bag<8>(table, bags, first, last, y);
+  bag<BagFormat::int8>(table, bags, first, last, y);
 }
 void bag_int4_scalar(const BagTable& table, const Bags& bags, int64_t first, int64_t last, float* y) {
-  bag<4>(table, bags, first, last, y);
+  bag<BagFormat::int4>(table, bags, first, last, y);
 }
 void bag_int2_scalar(const BagTable& table, const Bags& bags, int64_t first, int64_t last, float* y) {
-  bag<2>(table, bags, first, last, y);
+  bag<BagFormat::int2>(table, bags, first, last, y);
 }
 
 }  // namespace tersor::cpu

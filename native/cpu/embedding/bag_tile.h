@@ -14,7 +14,7 @@ namespace {
 
 enum class Fold { sum, weighted_sum, max };
 
-template <typename V, int kBits>
+template <typename V, BagFormat kFormat>
 class BagPasses {
  public:
   static void run(const BagTable& table, const Bags& bags, int64_t first, int64_t last, float* y) {
@@ -25,6 +25,7 @@ class BagPasses {
 
  private:
   using Floats = typename V::Floats;
+  static constexpr int kBits = element_bits(kFormat);
   static constexpr bool kCodes = kBits <= 8;
   static constexpr int kFields = kCodes ? 8 / kBits : 1;
   static constexpr int kBlock = V::kLanes * kFields;   // columns
@@ -104,7 +105,7 @@ class BagPasses {
           const auto words = V::template codes<kTail>(row + byte + block * V::kLanes, (left + kFields - 1) / kFields);
           fold_codes<fold>(words, scale, bias, sums + block * kFields);
         } else {
-          const Floats x = V::template numbers<kBits, kTail>(row + byte + block * V::kLanes * kBits / 8, left);
+          const Floats x = V::template numbers<kFormat, kTail>(row + byte + block * V::kLanes * kBits / 8, left);
           fold_one<fold>(x, scale, sums[block]);
         }
       }

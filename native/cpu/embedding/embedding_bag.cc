@@ -28,6 +28,7 @@ namespace {
 
 const KernelList<BagKernel> f32_kernels("embedding_bag f32", {TERSOR_BAG_KERNELS(f32)});
 const KernelList<BagKernel> f16_kernels("embedding_bag f16", {TERSOR_BAG_KERNELS(f16)});
+const KernelList<BagKernel> bf16_kernels("embedding_bag bf16", {TERSOR_BAG_KERNELS(bf16)});
 const KernelList<BagKernel> int8_kernels("embedding_bag int8", {TERSOR_BAG_KERNELS(int8)});
 const KernelList<BagKernel> int4_kernels("embedding_bag int4", {TERSOR_BAG_KERNELS(int4)});
 const KernelList<BagKernel> int2_kernels("embedding_bag int2", {TERSOR_BAG_KERNELS(int2)});
@@ -39,20 +40,33 @@ constexpr int64_t kBytesPerChunk = int64_t{1} << 17;
 
 }  // namespace
 
-const KernelList<BagKernel>* bag_kernels(int32_t bits) {
-  switch (bits) {
-    case 32:
-      return &f32_kernels;
-    case 16:
-      return &f16_kernels;
-    case 8:
-      return &int8_kernels;
-    case 4:
-      return &int4_kernels;
-    case 2:
-      return &int2_kernels;
+const KernelList<BagKernel>& bag_kernels(BagFormat format) {
+  switch (format) {
+    case BagFormat::f32:
+      return f32_kernels;
+    case BagFormat::f16:
+      return f16_kernels;
+    case BagFormat::bf16:
+      return bf16_kernels;
+    case BagFormat::int8:
+      return int8_kernels;
+    case BagFormat::int4:
+      return int4_kernels;
     default:
-      return nullptr;
+      return int2_kernels;
+  }
+}
+
+BagFormat format_of(const tersor_embedding& table) {
+  switch (table.rows.dtype) {
+    case TERSOR_F32:
+      return BagFormat::f32;
+    case TERSOR_F16:
+      return BagFormat::f16;
+    case TERSOR_BF16:
+      return BagFormat::bf16;
+    default:
+      return table.bits == 8 ? BagFormat::int8 : table.bits == 4 ? BagFormat::int4 : BagFormat::int2;
   }
 }
 
@@ -84,7 +98,7 @@ tersor_status embedding_bag_with(BagKernel* kernel, tersor_context* context, con
 
 tersor_status embedding_bag(tersor_context* context, const tersor_embedding* table, const tersor_bags* bags,
                             const tersor_tensor* y) {
-  return embedding_bag_with(bag_kernels(table->bits)->best(), context, table, bags, y);
+  return embedding_bag_with(bag_kernels(format_of(*table)).best(), context, table, bags, y);
 }
 
 }  // namespace tersor::cpu

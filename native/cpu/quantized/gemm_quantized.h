@@ -49,7 +49,8 @@ inline constexpr int64_t kPassRows = 128;
 // Tiles per chunk of a pass over `rows` rows: some hundred thousand products.
 int64_t tile_grain(const QuantizedProduct& product, int64_t rows);
 
-// Writes the epilogue of sums [rows][32], which it may change, into the columns of tile `tile` that there are, from row `row` of y on.
+// Writes the epilogue of sums [rows][32], which it may change, into the columns of tile `tile` that there are, from row
+// `row` of y on.
 void write_tile(const QuantizedProduct& product, int64_t tile, int64_t row, int64_t rows, float* sums);
 
 // What a vector ISA brings to the kernels in f32.

@@ -106,7 +106,7 @@ void check_product(const Pattern& pattern, int64_t m, int64_t n, int64_t k, uint
 TEST_CASE("nm_gemm_int8 gives the bits of the exact sum, for every pattern, tile and tail") {
   uint32_t seed = 1;
   for (const Pattern& pattern : all_patterns()) {
-    for (const int64_t m : {0, 1, 5, 13}) {
+    for (const int64_t m : {0, 1, 2, 5, 8, 13, 16, 25}) {
       for (const int64_t n : {0, 1, 33, 70}) {
         for (const int64_t k : {0, 1, 7, 32, 101}) check_product(pattern, m, n, k, seed++);
       }
@@ -122,7 +122,10 @@ TEST_CASE("nm_gemm_int8 of random shapes, more than one panel of depth and one p
                   random.integer(1, 700), round);
   }
   for (const int32_t bits : {8, 4}) {
-    check_product({2, 4, bits}, 27, 40, 1101, 1);
+    for (const int64_t m : {1, 3, 20, 27}) {
+      check_product({2, 4, bits}, m, 40, 1101, 1);
+      check_product({1, 4, bits}, m, 40, 1102, 2);
+    }
     check_product({2, 4, bits}, 300, 33, 70, 2);
   }
   check_product({4, 8, 4}, 27, 40, 1101, 1);
@@ -219,10 +222,12 @@ void add_eight(Random& random, int64_t held, int64_t bits, std::vector<uint8_t>&
       const int64_t row = at / 8, step = at % 8;
       int64_t mask = random.integer(0, 15);
       while (__builtin_popcountll(static_cast<uint64_t>(mask)) > held) mask &= mask - 1;
-      masks[static_cast<size_t>(row * 4 + step / 2)] |= static_cast<uint8_t>(mask << (step % 2 * 4));
-      // 64 values are the steps of 16 rows that fit, 16 of them four rows'.
+      // Even steps first, then odd ones.
+      const int64_t nibble = step % 2 * 4 + step / 2;
+      masks[static_cast<size_t>(row * 4 + nibble / 2)] |= static_cast<uint8_t>(mask << (nibble % 2 * 4));
+      // 64 values are a word of every row, of as many steps as fit.
       const int64_t together = 4 / held;
-      int64_t next = step / together * 64 + row / 4 * 16 + (step % together * 4 + row % 4) * held;
+      int64_t next = step / together * 64 + row * 4 + step % together * held;
       for (int64_t k = 0; k < 4; ++k) {
         if ((mask >> k & 1) == 0) continue;
         expected[base + static_cast<size_t>((step * 32 + part * 16 + row) * 4 + k)] = value(next++);

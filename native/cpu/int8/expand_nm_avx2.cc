@@ -12,14 +12,13 @@ void expand(const uint8_t* eights, int64_t count, int8_t* to) {
   constexpr int kVectors = 8 / kBits, kSteps = kInt8Depth / kHeld;
   const auto load = [](const void* p) { return _mm256_loadu_si256(static_cast<const __m256i*>(p)); };
   const __m256i low_sources = load(kNmSources), high_sources = load(kNmSources + 8);
-  constexpr int kOne = kHeld * 0x01010101;
-  const __m256i first = _mm256_setr_epi32(0, kOne, 2 * kOne, 3 * kOne, 0, kOne, 2 * kOne, 3 * kOne);
+  const __m256i first = _mm256_broadcastsi128_si256(_mm_setr_epi32(0, 0x04040404, 0x08080808, 0x0c0c0c0c));
   constexpr int64_t kMaskBytes = kNmInt8HalfRows * 4;
   constexpr int64_t kHalfBytes = kMaskBytes + kNmInt8HalfRows * kNmInt8Steps * kHeld * kBits / 8;
   for (int64_t half = 0; half < 2 * count; ++half, eights += kHalfBytes) {
     for (int64_t line = 0; line < kHalfBytes; line += 64) __builtin_prefetch(eights + kNmInt8AheadBytes + line);
     for (int64_t row = 0; row < kNmInt8HalfRows; row += 8) {
-      __m256i masks = load(eights + row * 4);
+      const __m256i masks = load(eights + row * 4);
       const uint8_t* from = eights + kMaskBytes + row * 4;
       int8_t* at = to + half / 2 * kNmInt8Steps * kInt8StepBytes + half % 2 * 64 + row * kInt8Depth;
       for (int64_t step = 0; step < kNmInt8Steps; step += kVectors * kSteps, from += 64) {
@@ -27,14 +26,14 @@ void expand(const uint8_t* eights, int64_t count, int8_t* to) {
         load_integers<kBits>(from, values);
 #pragma GCC unroll 8
         for (int s = 0; s < kVectors * kSteps; ++s, at += kInt8StepBytes) {
+          const __m256i mask = _mm256_srl_epi32(masks, _mm_cvtsi32_si128(nm_mask_shift(step + s)));
           // The fourth bit of a mask, as a sign, chooses the half of the table.
-          const __m256 source = _mm256_blendv_ps(_mm256_castsi256_ps(_mm256_permutevar8x32_epi32(low_sources, masks)),
-                                                 _mm256_castsi256_ps(_mm256_permutevar8x32_epi32(high_sources, masks)),
-                                                 _mm256_castsi256_ps(_mm256_slli_epi32(masks, 28)));
-          const __m256i start = _mm256_add_epi8(first, _mm256_set1_epi8(static_cast<char>(s % kSteps * 4 * kHeld)));
+          const __m256 source = _mm256_blendv_ps(_mm256_castsi256_ps(_mm256_permutevar8x32_epi32(low_sources, mask)),
+                                                 _mm256_castsi256_ps(_mm256_permutevar8x32_epi32(high_sources, mask)),
+                                                 _mm256_castsi256_ps(_mm256_slli_epi32(mask, 28)));
+          const __m256i start = _mm256_add_epi8(first, _mm256_set1_epi8(static_cast<char>(s % kSteps * kHeld)));
           const __m256i places = _mm256_add_epi8(_mm256_castps_si256(source), start);
           _mm256_storeu_si256(reinterpret_cast<__m256i*>(at), _mm256_shuffle_epi8(values[s / kSteps], places));
-          masks = _mm256_srli_epi32(masks, 4);
         }
       }
     }

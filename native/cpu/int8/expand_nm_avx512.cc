@@ -11,12 +11,11 @@ void expand(const uint8_t* eights, int64_t count, int8_t* to) {
   constexpr int kVectors = 8 / kBits, kSteps = kInt8Depth / kHeld;
   constexpr int kHalfBytes = kNmInt8HalfRows * (4 + kNmInt8Steps * kHeld * kBits / 8);
   const __m512i sources = _mm512_loadu_si512(kNmSources);
-  const __m512i row = _mm512_setr_epi32(0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3);
-  const __m512i first = _mm512_mullo_epi32(row, _mm512_set1_epi32(kHeld * 0x01010101));
+  const __m512i first = _mm512_broadcast_i32x4(_mm_setr_epi32(0, 0x04040404, 0x08080808, 0x0c0c0c0c));
   for (int64_t half = 0; half < 2 * count; ++half) {
 #pragma GCC unroll 5
     for (int line = 0; line < kHalfBytes; line += 64) __builtin_prefetch(eights + kNmInt8AheadBytes + line);
-    __m512i masks = _mm512_loadu_si512(eights);
+    const __m512i masks = _mm512_loadu_si512(eights);
     eights += kNmInt8HalfRows * 4;
     int8_t* at = to + half / 2 * kNmInt8Steps * kInt8StepBytes + half % 2 * 64;
 #pragma GCC unroll 4
@@ -25,10 +24,10 @@ void expand(const uint8_t* eights, int64_t count, int8_t* to) {
       load_integers<kBits>(eights, values);
 #pragma GCC unroll 8
       for (int s = 0; s < kVectors * kSteps; ++s, at += kInt8StepBytes) {
-        const __m512i start = _mm512_add_epi8(first, _mm512_set1_epi8(static_cast<char>(s % kSteps * 4 * kHeld)));
-        const __m512i from = _mm512_add_epi8(_mm512_permutexvar_epi32(masks, sources), start);
+        const __m512i start = _mm512_add_epi8(first, _mm512_set1_epi8(static_cast<char>(s % kSteps * kHeld)));
+        const __m512i mask = _mm512_srli_epi32(masks, static_cast<unsigned>(nm_mask_shift(step + s)));
+        const __m512i from = _mm512_add_epi8(_mm512_permutexvar_epi32(mask, sources), start);
         _mm512_storeu_si512(at, _mm512_shuffle_epi8(values[s / kSteps], from));
-        masks = _mm512_srli_epi32(masks, 4);
       }
     }
   }

@@ -7,11 +7,8 @@
 namespace tersor::cpu {
 namespace {
 
-// The same byte four times for each of four rows, from one to the next `step` more.
-uint8x16_t of_rows(uint8_t step) {
-  const uint8x16_t row = {0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3};
-  return vmulq_u8(row, vdupq_n_u8(step));
-}
+// Four times the place where the word of each of four rows begins.
+uint8x16_t words_of_rows() { return uint8x16_t{0, 0, 0, 0, 4, 4, 4, 4, 8, 8, 8, 8, 12, 12, 12, 12}; }
 
 uint8x16_t of_columns(uint32_t bytes) { return vreinterpretq_u8_u32(vdupq_n_u32(bytes)); }
 
@@ -22,28 +19,25 @@ void expand(const uint8_t* eights, int64_t count, int8_t* to) {
   constexpr int kVectors = 8 / kBits, kSteps = kInt8Depth / kHeld;
   constexpr int64_t kMaskBytes = kNmInt8HalfRows * 4;
   constexpr int64_t kHalfBytes = kMaskBytes + kNmInt8HalfRows * kNmInt8Steps * kHeld * kBits / 8;
-  const uint8x16_t lowest_bytes = of_rows(4), first = of_rows(kHeld);
+  const uint8x16_t first = words_of_rows(), third = vaddq_u8(first, vdupq_n_u8(2));
   for (int64_t half = 0; half < 2 * count; ++half, eights += kHalfBytes) {
     for (int64_t line = 0; line < kHalfBytes; line += 64) __builtin_prefetch(eights + kNmInt8AheadBytes + line);
     for (int64_t row = 0; row < kNmInt8HalfRows; row += 4) {
-      uint32x4_t masks = vreinterpretq_u32_u8(vld1q_u8(eights + row * 4));
+      uint16x8_t masks = vreinterpretq_u16_u8(vld1q_u8(eights + row * 4));
       const uint8_t* from = eights + kMaskBytes + row * 4;
       int8_t* at = to + half / 2 * kNmInt8Steps * kInt8StepBytes + half % 2 * 64 + row * kInt8Depth;
       for (int64_t step = 0; step < kNmInt8Steps; step += kVectors * kSteps, from += 64) {
         int8x16_t values[kVectors];
         load_integers<kBits>(from, values);
-        uint8x16_t two = {};  // steps' masks in every byte of a row
         for_constants<kVectors * kSteps>([&](auto s) __attribute__((always_inline)) {
-          constexpr int kShift = s % 2 * 4;
-          if constexpr (s % 2 == 0) {
-            two = vqtbl1q_u8(vreinterpretq_u8_u32(masks), lowest_bytes);
-            masks = vshrq_n_u32(masks, 8);
-          }
-          uint8x16_t place = vaddq_u8(first, vdupq_n_u8(s % kSteps * 4 * kHeld));
+          // In every byte of a row: of even steps the lowest bits of a mask's low half, of odd ones of its high half.
+          const uint8x16_t mask = vqtbl1q_u8(vreinterpretq_u8_u16(masks), s % 2 == 0 ? first : third);
+          if constexpr (s % 2 == 1) masks = vshrq_n_u16(masks, 4);
+          uint8x16_t place = vaddq_u8(first, vdupq_n_u8(s % kSteps * kHeld));
           if constexpr (kHeld == 2) {
-            place = vaddq_u8(place, vcntq_u8(vandq_u8(two, of_columns(0x07030100u << kShift))));
+            place = vaddq_u8(place, vcntq_u8(vandq_u8(mask, of_columns(0x07030100u))));
           }
-          const uint8x16_t stored = vtstq_u8(two, of_columns(0x08040201u << kShift));
+          const uint8x16_t stored = vtstq_u8(mask, of_columns(0x08040201u));
           vst1q_s8(at, vandq_s8(vqtbl1q_s8(values[s / kSteps], place), vreinterpretq_s8_u8(stored)));
           at += kInt8StepBytes;
         });

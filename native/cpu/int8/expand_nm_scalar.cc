@@ -25,13 +25,13 @@ void expand_nm_scalar(const uint8_t* eights, int64_t count, int64_t held, int64_
     for (int64_t row = 0; row < kNmInt8HalfRows; ++row) {
       uint32_t mask;
       std::memcpy(&mask, eights + row * 4, sizeof mask);
-      for (int64_t step = 0; step < kNmInt8Steps; ++step, mask >>= 4) {
+      for (int64_t step = 0; step < kNmInt8Steps; ++step) {
         const int64_t place = layout.place(step, row);
         int8_t* four = first + step * kInt8StepBytes + row * kInt8Depth;
         // A mask that pack_nm_int8 did not make may name more values than there are.
         int64_t next = 0;
         for (int64_t k = 0; k < kInt8Depth; ++k) {
-          const bool stored = (mask >> k & 1) != 0 && next < held;
+          const bool stored = (mask >> (nm_mask_shift(step) + k) & 1) != 0 && next < held;
           four[k] = stored ? value_at(values, bits, place + next++) : int8_t{0};
         }
       }

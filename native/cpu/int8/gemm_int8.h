@@ -74,7 +74,13 @@ struct Int8Tiles {
   bool signed_codes = false;  // codes of x are i8, 128 less than those of u8, and so are zero points
   bool reads_int4 = false;    // w may be of four bits, when it is read once
   void (*multiply)(const Int8Panel&);
+  // The same for an N:M weight that lies as nm_layout.h says with one or two held, or null; for few rows, w eights.
+  void (*multiply_nm)(const Int8Panel&, int64_t held) = nullptr;
+  int64_t nm_rows = 0;  // most rows of a panel there
 };
+
+inline constexpr int64_t kNmChosenRows = 16;
+void multiply_nm_avx512vnni(const Int8Panel& panel, int64_t held);
 
 // The whole product with the loops of one ISA.
 tersor_status gemm_int8_tiles(tersor_context* context, const Int8Product& product, const Int8Tiles& tiles);

@@ -88,7 +88,12 @@ void multiply(const Int8Panel& p) {
 }  // namespace
 
 tersor_status gemm_int8_avx512vnni(tersor_context* context, const Int8Product& product) {
-  return gemm_int8_tiles(context, product, {.rows = kRows, .reads_int4 = true, .multiply = multiply});
+  return gemm_int8_tiles(context, product,
+                         {.rows = kRows,
+                          .reads_int4 = true,
+                          .multiply = multiply,
+                          .multiply_nm = multiply_nm_avx512vnni,
+                          .nm_rows = kNmChosenRows});
 }
 
 }  // namespace tersor::cpu

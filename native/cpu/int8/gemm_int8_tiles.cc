@@ -29,6 +29,10 @@ int64_t tile_grain(const PackedInt8& w, int64_t rows) {
   return (w.tiles() + rounded - 1) / rounded;
 }
 
+// Rows of a pass from which on an N:M weight is expanded: what that costs is then less than to choose from x in every
+// panel what meets the nonzeros.
+constexpr int64_t kExpandRows = 25;
+
 // Some rows of x times a tile of w, sums to results.
 class TilePass {
  public:
@@ -37,12 +41,15 @@ class TilePass {
         x_(x),
         row_(row),
         rows_(rows),
-        panels_((rows + tiles.rows - 1) / tiles.rows),
+        chooses_(product.nm != nullptr && product.nm->mask_bytes() > 0 && tiles.multiply_nm != nullptr &&
+                 rows < kExpandRows),
+        panels_(chooses_ ? (rows + tiles.nm_rows - 1) / tiles.nm_rows : (rows + tiles.rows - 1) / tiles.rows),
         panel_rows_((rows + panels_ - 1) / panels_),
         zero_point_(product.x.zero_point - (tiles.signed_codes ? 128 : 0)),
-        multiply_(tiles.multiply),
-        expands_(product.nm != nullptr && !(tiles.reads_int4 && product.nm->held == kInt8Depth && panels_ == 1)),
-        bits_(product.nm != nullptr && !expands_ ? 4 : 8) {}
+        tiles_(tiles),
+        expands_(product.nm != nullptr && !chooses_ &&
+                 !(tiles.reads_int4 && product.nm->held == kInt8Depth && panels_ == 1)),
+        bits_(product.nm != nullptr && !expands_ ? product.nm->bits : 8) {}
 
   void multiply(int64_t tile) {
     prepare(tile);
@@ -64,7 +71,7 @@ class TilePass {
         set_ahead(number, next, panel);
         if (step + count < steps) {
           panel.sums = sums_ + i * kInt8Columns;
-          multiply_(panel);
+          multiply(panel);
         } else {
           finish(tile, i, panel);
         }
@@ -73,6 +80,11 @@ class TilePass {
   }
 
  private:
+  void multiply(const Int8Panel& panel) const {
+    if (chooses_) return tiles_.multiply_nm(panel, product_.nm->held);
+    tiles_.multiply(panel);
+  }
+
   // Some steps of the weight as kernels read them, and what will be read after them.
   void bring(int64_t tile, int64_t step, int64_t count, const int8_t*& w, const int8_t*& next) {
     if (product_.nm == nullptr) {
@@ -126,7 +138,7 @@ class TilePass {
     panel.ahead_lines = panels_ == 1 ? (expands_ ? 1 : static_cast<int>(bits_)) : panels_ < 8 ? 4 : 1;
     const int64_t part = panel.steps / 4 * 64 * panel.ahead_lines;
     const int64_t offset = std::min(number * part, panel.steps * kInt8StepBytes * bits_ / 8);
-    panel.ahead = panels_ == 1 && !expands_ ? panel.w + kAheadBytes : next + offset;
+    panel.ahead = chooses_ || (panels_ == 1 && !expands_) ? panel.w + kAheadBytes : next + offset;
   }
 
   void finish(int64_t tile, int64_t i, Int8Panel& panel) {
@@ -137,11 +149,11 @@ class TilePass {
     if (product_.y != nullptr && epilogue.is_identity() && columns == kInt8Columns) {
       panel.y = product_.y + (row_ + i) * product_.w.rows + column;
       panel.y_stride = product_.w.rows;
-      return multiply_(panel);
+      return multiply(panel);
     }
     panel.y = results_;
     panel.y_stride = kInt8Columns;
-    multiply_(panel);
+    multiply(panel);
     const EpilogueTile place = {row_ + i, panel.rows, column, columns};
     if (product_.y != nullptr) return finish_sums(epilogue, place, results_, kInt8Columns, product_.y);
     epilogue_kernels.best()(epilogue, place, results_, kInt8Columns, results_, kInt8Columns);
@@ -154,10 +166,11 @@ class TilePass {
   const Int8Product& product_;
   const Int8Rows& x_;
   const int64_t row_, rows_;
+  const bool chooses_;  // and does not expand an N:M weight
   // As even as can be: a last panel of few rows would leave multipliers waiting.
   const int64_t panels_, panel_rows_;
   const int32_t zero_point_;
-  void (*const multiply_)(const Int8Panel&);
+  const Int8Tiles& tiles_;
   // Steps into L1: the kernel does not read them as they are, or more than once.
   const bool expands_;
   const int64_t bits_;  // of a number that the kernel reads

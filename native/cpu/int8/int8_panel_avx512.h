@@ -23,35 +23,38 @@ inline __m512i broadcast(const uint8_t* x) {
   return _mm512_set1_epi32(four);
 }
 
-template <int kTileRows>
-using Sums = __m512i[kTileRows][2];
+// Of a whole tile, or of its first 16 columns.
+template <int kTileRows, int kVectors = 2>
+using Sums = __m512i[kTileRows][kVectors];
 
-template <int kTileRows>
-[[gnu::always_inline]] inline void start(const Int8Panel& p, Sums<kTileRows>& sums) {
+template <int kTileRows, int kVectors>
+[[gnu::always_inline]] inline void start(const Int8Panel& p, Sums<kTileRows, kVectors>& sums) {
   if (p.zero_points == nullptr) {
-#pragma GCC unroll 12
+#pragma GCC unroll 16
     for (int i = 0; i < kTileRows; ++i) {
-      sums[i][0] = _mm512_loadu_si512(p.start + i * p.start_stride);
-      sums[i][1] = _mm512_loadu_si512(p.start + i * p.start_stride + 16);
+#pragma GCC unroll 2
+      for (int v = 0; v < kVectors; ++v) sums[i][v] = _mm512_loadu_si512(p.start + i * p.start_stride + v * 16);
     }
   } else {
-    const __m512i row_sums[2] = {_mm512_loadu_si512(p.start), _mm512_loadu_si512(p.start + 16)};
-#pragma GCC unroll 12
+    __m512i row_sums[kVectors];
+#pragma GCC unroll 2
+    for (int v = 0; v < kVectors; ++v) row_sums[v] = _mm512_loadu_si512(p.start + v * 16);
+#pragma GCC unroll 16
     for (int i = 0; i < kTileRows; ++i) {
       const __m512i factor = _mm512_set1_epi32(-p.zero_points[i]);
-      sums[i][0] = _mm512_mullo_epi32(factor, row_sums[0]);
-      sums[i][1] = _mm512_mullo_epi32(factor, row_sums[1]);
+#pragma GCC unroll 2
+      for (int v = 0; v < kVectors; ++v) sums[i][v] = _mm512_mullo_epi32(factor, row_sums[v]);
     }
   }
 }
 
 // Into the first of sets that took turns.
-template <int kTileRows, int kSets>
-[[gnu::always_inline]] inline void add_sets(__m512i (&sums)[kSets][kTileRows][2]) {
-#pragma GCC unroll 12
+template <int kTileRows, int kVectors, int kSets>
+[[gnu::always_inline]] inline void add_sets(__m512i (&sums)[kSets][kTileRows][kVectors]) {
+#pragma GCC unroll 16
   for (int i = 0; i < kTileRows; ++i) {
 #pragma GCC unroll 2
-    for (int half = 0; half < 2; ++half) {
+    for (int half = 0; half < kVectors; ++half) {
 #pragma GCC unroll 4
       for (int set = 1; set < kSets; ++set) {
         sums[0][i][half] = _mm512_add_epi32(sums[0][i][half], sums[set][i][half]);
@@ -62,22 +65,24 @@ template <int kTileRows, int kSets>
   }
 }
 
-template <int kTileRows>
-[[gnu::always_inline]] inline void finish(const Int8Panel& p, const Sums<kTileRows>& sums) {
+template <int kTileRows, int kVectors>
+[[gnu::always_inline]] inline void finish(const Int8Panel& p, const Sums<kTileRows, kVectors>& sums) {
   if (p.sums != nullptr) {
-#pragma GCC unroll 12
+#pragma GCC unroll 16
     for (int i = 0; i < kTileRows; ++i) {
-      _mm512_storeu_si512(p.sums + i * kInt8Columns, sums[i][0]);
-      _mm512_storeu_si512(p.sums + i * kInt8Columns + 16, sums[i][1]);
+#pragma GCC unroll 2
+      for (int v = 0; v < kVectors; ++v) _mm512_storeu_si512(p.sums + i * kInt8Columns + v * 16, sums[i][v]);
     }
     return;
   }
-  const __m512 factors[2] = {_mm512_loadu_ps(p.factors), _mm512_loadu_ps(p.factors + 16)};
+  __m512 factors[kVectors];
+#pragma GCC unroll 2
+  for (int v = 0; v < kVectors; ++v) factors[v] = _mm512_loadu_ps(p.factors + v * 16);
   float* y = p.y;
-#pragma GCC unroll 12
+#pragma GCC unroll 16
   for (int i = 0; i < kTileRows; ++i, y += p.y_stride) {
 #pragma GCC unroll 2
-    for (int half = 0; half < 2; ++half) {
+    for (int half = 0; half < kVectors; ++half) {
       const __m512 factor =
           p.x_scales == nullptr ? factors[half] : _mm512_mul_ps(_mm512_set1_ps(p.x_scales[i]), factors[half]);
       _mm512_storeu_ps(y + half * 16, _mm512_mul_ps(_mm512_cvtepi32_ps(sums[i][half]), factor));

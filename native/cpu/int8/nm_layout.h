@@ -3,11 +3,10 @@
 //
 // Four columns hold at most `held` nonzeros, however the groups of M lie across them; three count as four. Steps go in
 // eights, of which each half (16 rows of the tile) is
-//   masks   u32 [16]                                  four bits a step, lowest first: which columns are stored
-//   values  i8 [2 * held][4 quarters][4 / held][4][held]
-// where 64 values are 4 / held steps, 16 of them (a lane that bytes are shuffled in) those of four rows, and values go
-// by ascending column, then anything. With 4 bits, 64 bytes hold 128 values as int4.h says. Where all four columns are
-// held the layout is the dense one, whose steps of 4 bits take 64 bytes, in whole eights.
+//   masks   u32 [16]                          four bits a step (see nm_mask_shift): which columns are stored
+//   values  i8 [2 * held][16][4 / held][held] a word of 32 bits for every row: 4 / held steps
+// and values go by ascending column, then anything. With 4 bits, 64 bytes hold 128 values as int4.h says. Where all
+// four columns are held the layout is the dense one, whose steps of 4 bits take 64 bytes, in whole eights.
 #pragma once
 
 #include <algorithm>
@@ -20,6 +19,10 @@ namespace tersor::cpu {
 
 inline constexpr int64_t kNmInt8Steps = 8;  // that share masks
 inline constexpr int64_t kNmInt8HalfRows = kInt8Columns / 2;
+
+// Where the four bits of a step are: even steps of an eight have the low half of a mask, odd ones the high half, so
+// that one look-up of halves decodes two steps.
+constexpr int nm_mask_shift(int64_t step) { return static_cast<int>(step % 2 * 16 + step / 2 * 4); }
 
 // The most nonzeros of four columns that begin at a multiple of four, when each `group` has at most `keep`.
 constexpr int64_t nm_held(int64_t keep, int64_t group) {
@@ -53,7 +56,7 @@ struct PackedNmInt8 {
   // Among the values of a half that has masks, where those of a row begin at a step of its eight.
   int64_t place(int64_t step, int64_t row) const {
     const int64_t steps = kInt8Depth / held;
-    return step / steps * 64 + row / 4 * 16 + step % steps * 4 * held + row % 4 * held;
+    return step / steps * 64 + row * 4 + step % steps * held;
   }
 
   const int32_t* row_sums(int64_t tile) const { return reinterpret_cast<const int32_t*>(data + tile * tile_bytes()); }

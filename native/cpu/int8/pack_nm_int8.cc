@@ -66,9 +66,9 @@ void pack_row(const PackedNmInt8& w, const int8_t* row, int64_t i, uint8_t* tile
     const int64_t step = k / kInt8Depth % kNmInt8Steps;
     uint8_t* half = first + k / (kInt8Depth * kNmInt8Steps) * 2 * half_bytes;
     uint32_t& mask = reinterpret_cast<uint32_t*>(half)[line];
-    mask |= 1u << (step * 4 + k % kInt8Depth);
+    mask |= 1u << (nm_mask_shift(step) + k % kInt8Depth);
     uint8_t* values = half + w.mask_bytes();
-    const int64_t place = w.place(step, line) + std::popcount(mask >> (step * 4) & 15u) - 1;
+    const int64_t place = w.place(step, line) + std::popcount(mask >> nm_mask_shift(step) & 15u) - 1;
     if (w.bits == 4) {
       set_int4(values, place, row[k]);
     } else {

@@ -39,6 +39,12 @@ struct PanelUpdate {
     update<false>(depth, a, a_stride, b, 1, b_stride, c, c_stride);
   }
 
+  // The same, and asks meanwhile for as many numbers of other rows, which lie as b's do.
+  static void run_rows(int64_t depth, const Number* a, int64_t a_stride, const Number* b, int64_t b_stride, Number* c,
+                       int64_t c_stride, const Number* next) {
+    update<false, true>(depth, a, a_stride, b, 1, b_stride, c, c_stride, next);
+  }
+
  private:
   using Register = typename Vector::Register;
 
@@ -60,10 +66,10 @@ struct PanelUpdate {
     }
   }
 
-  template <bool kAdjacent>
+  template <bool kAdjacent, bool kAsks = false>
   [[gnu::always_inline]] static inline void update(int64_t depth, const Number* a, int64_t a_stride, const Number* b,
                                                    int64_t b_stride, int64_t b_column_stride, Number* c,
-                                                   int64_t c_stride) {
+                                                   int64_t c_stride, [[maybe_unused]] const Number* next = nullptr) {
     Register sums[kColumns][kVectors];
 #pragma GCC unroll 12
     for (int j = 0; j < kColumns; ++j) {
@@ -71,6 +77,13 @@ struct PanelUpdate {
       for (int v = 0; v < kVectors; ++v) sums[j][v] = Vector::zero();
     }
     for (int64_t p = 0; p < depth; ++p) {
+      if constexpr (kAsks) {
+        // A cache line of each row in turn: all of them at once would wait for one another.
+        constexpr int64_t kLine = 64 / sizeof(Number);
+        if (const int64_t row = p % kLine; row < kColumns) {
+          __builtin_prefetch(next + row * b_column_stride + (p - row), 0, 2);
+        }
+      }
       Register lanes[kVectors];
 #pragma GCC unroll 6
       for (int v = 0; v < kVectors; ++v) lanes[v] = Vector::load(a + v * Vector::kWidth);

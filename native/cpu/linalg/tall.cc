@@ -21,7 +21,7 @@ const KernelList<TallKernel> tall_kernels("tall", {
 
 namespace {
 
-constexpr int64_t kRows = 64;       // of a at a time: they stay in L2 between the two products
+constexpr int64_t kRows = 60;       // of a at a time, whole tiles: they stay in L2 between the two products
 constexpr int64_t kMostChunks = 8;  // each with a sum of its own
 
 constexpr int64_t kColumnsPerRow = 8;    // of a sketch that a row of a meets

@@ -25,7 +25,6 @@ constexpr int kTileHeights[] = {0, 4, 4, 4, 4, 4, 4, 4, 4};
 #endif
 
 constexpr int64_t kDepth = 96;  // numbers of x in a product at a time: a tile's columns of them stay in L1
-constexpr int64_t kFloatsPerLine = 16;
 
 // Calls body(first vector, count) for a row of so many vectors, in equal parts of at most kMostVectors.
 template <typename Body>
@@ -53,13 +52,15 @@ void multiply_rows(const float* a, const float* next, int64_t rows, int64_t n, i
   constexpr int kHeight = kTileHeights[kVectors];
   for (int64_t row = 0; row < rows; row += kHeight) {
     const int64_t count = rows - row < kHeight ? rows - row : kHeight;
-    for (int64_t i = 0; i < count && next != nullptr; ++i) {
-      for (int64_t p = 0; p < depth; p += kFloatsPerLine) __builtin_prefetch(next + (row + i) * n + p, 0, 2);
-    }
     const float* from = a + row * n;
     float* to = y + row * y_stride;
+    using Tile = PanelUpdate<WideVectorF32, kVectors, kHeight, kEnd>;
+    if (count == kHeight && next != nullptr) {
+      Tile::run_rows(depth, x, x_stride, from, n, to, y_stride, next + row * n);
+      continue;
+    }
     if (count == kHeight) {
-      PanelUpdate<WideVectorF32, kVectors, kHeight, kEnd>::run_rows(depth, x, x_stride, from, n, to, y_stride);
+      Tile::run_rows(depth, x, x_stride, from, n, to, y_stride);
       continue;
     }
     for (int64_t i = 0; i < count; ++i) {

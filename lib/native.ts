@@ -156,6 +156,17 @@ type Convolution = [
 /** `tersor_batch_norm`, in argument order. */
 export type BatchNorm = [mean: T, variance: T, weight: Optional, bias: Optional, epsilon: number];
 
+/** What optimizers with two moments of each element work on, one of each per parameter. */
+export type MomentLists = [
+  parameters: readonly T[],
+  gradients: readonly T[],
+  firstMoments: readonly T[],
+  secondMoments: readonly T[],
+];
+
+/** What decides the size of their steps. */
+export type MomentRates = [learningRate: number, beta1: number, beta2: number, epsilon: number, weightDecay: number];
+
 /** `tersor_pooling`, in argument order. */
 export type Pooling = [
   mode: PoolMode,
@@ -376,33 +387,8 @@ export interface NativeOperations {
     nesterov: boolean,
     maxNorm: number,
   ): void;
-  adamStep(
-    parameters: readonly T[],
-    gradients: readonly T[],
-    firstMoments: readonly T[],
-    secondMoments: readonly T[],
-    learningRate: number,
-    beta1: number,
-    beta2: number,
-    epsilon: number,
-    weightDecay: number,
-    decoupledDecay: boolean,
-    step: number,
-    maxNorm: number,
-  ): void;
-  lambStep(
-    parameters: readonly T[],
-    gradients: readonly T[],
-    firstMoments: readonly T[],
-    secondMoments: readonly T[],
-    learningRate: number,
-    beta1: number,
-    beta2: number,
-    epsilon: number,
-    weightDecay: number,
-    step: number,
-    maxNorm: number,
-  ): void;
+  adamStep(...rest: [...MomentLists, ...MomentRates, decoupledDecay: boolean, step: number, maxNorm: number]): void;
+  lambStep(...rest: [...MomentLists, ...MomentRates, step: number, maxNorm: number]): void;
   /** A decay of 1 sums the squares up (Adagrad), a smaller one takes their moving mean (RMSprop). */
   rmsStep(
     parameters: readonly T[],

@@ -1,5 +1,5 @@
 import { TersorError } from '../errors';
-import { type NativeTensor, native } from '../native';
+import { type MomentLists, type NativeTensor, native } from '../native';
 import { keep, type Tensor, zeros } from '../tensor';
 
 /** Updates parameters in place from their gradients. */
@@ -93,29 +93,9 @@ export function adam(
     maxGradientNorm = 0,
   }: AdamOptions = {},
 ): Optimizer {
-  const first = zerosLike(parameters);
-  const second = zerosLike(parameters);
-  return {
-    update(gradients, learningRate, step) {
-      if (expectPairs(parameters, gradients) === 0) return;
-      native.adamStep(
-        handles(parameters),
-        handles(gradients),
-        handles(first),
-        handles(second),
-        learningRate,
-        beta1,
-        beta2,
-        epsilon,
-        weightDecay,
-        decoupled,
-        step,
-        maxGradientNorm,
-      );
-    },
-    state: () => new Map([...numbered('first', first), ...numbered('second', second)]),
-    dispose: () => disposeAll([...first, ...second]),
-  };
+  return byMoments(parameters, (lists, learningRate, step) =>
+    native.adamStep(...lists, learningRate, beta1, beta2, epsilon, weightDecay, decoupled, step, maxGradientNorm),
+  );
 }
 
 /** Options of {@link lamb}; defaults are the paper's. */
@@ -143,13 +123,22 @@ export function lamb(
   parameters: readonly Tensor[],
   { beta1 = 0.9, beta2 = 0.999, epsilon = 1e-6, weightDecay = 0, maxGradientNorm = 0 }: LambOptions = {},
 ): Optimizer {
+  return byMoments(parameters, (lists, learningRate, step) =>
+    native.lambStep(...lists, learningRate, beta1, beta2, epsilon, weightDecay, step, maxGradientNorm),
+  );
+}
+
+/** An optimizer that keeps two moments of each element. */
+function byMoments(
+  parameters: readonly Tensor[],
+  update: (lists: MomentLists, learningRate: number, step: number) => void,
+): Optimizer {
   const first = zerosLike(parameters);
   const second = zerosLike(parameters);
   return {
     update(gradients, learningRate, step) {
       if (expectPairs(parameters, gradients) === 0) return;
-      const lists = [handles(parameters), handles(gradients), handles(first), handles(second)] as const;
-      native.lambStep(...lists, learningRate, beta1, beta2, epsilon, weightDecay, step, maxGradientNorm);
+      update([handles(parameters), handles(gradients), handles(first), handles(second)], learningRate, step);
     },
     state: () => new Map([...numbered('first', first), ...numbered('second', second)]),
     dispose: () => disposeAll([...first, ...second]),

@@ -150,6 +150,13 @@ const pair = () => [zeros([2, 3]), zeros([4])];
 const convolution = () => [f32([2, 4, 3, 5], 1, 2, -1), f32([6, 2, 2, 3], 0.5, -1, 2), 1, 1, 1, 1, 2, 1, 2];
 
 /** Windows of 2 × 3 over images of 3 × 5: 2 × 5 of them. */
+const moments = () => [
+  [f32([2, 3], 1), f32([4], 2)],
+  [f32([2, 3], 0.5), f32([4], 1)],
+  pair(),
+  pair(),
+  ...[0.001, 0.9, 0.999, 1e-8, 0.01],
+];
 const batchNorm = () => [f32([2, 4, 3, 5], 1, -1), f32([4], 0.5), f32([4], 2), f32([4], 1), f32([4], 0.1), 1e-5];
 const pooling = () => [f32([2, 4, 3, 5], 1, 2, -1), PoolMode.mean, 2, 3, 2, 1, 1, 1, true];
 
@@ -720,41 +727,8 @@ export const CASES: OperationCase[] = [
     args: () => [[f32([2, 3], 1), f32([4], 2)], [f32([2, 3], 0.5), f32([4], 1)], pair(), 0.1, 0.9, 0.01, true, 0.5],
     outputs: [0, 2],
   },
-  {
-    operation: 'adamStep',
-    args: () => [
-      [f32([2, 3], 1), f32([4], 2)],
-      [f32([2, 3], 0.5), f32([4], 1)],
-      pair(),
-      pair(),
-      0.001,
-      0.9,
-      0.999,
-      1e-8,
-      0.01,
-      true,
-      1,
-      0.5,
-    ],
-    outputs: [0, 2, 3],
-  },
-  {
-    operation: 'lambStep',
-    args: () => [
-      [f32([2, 3], 1), f32([4], 2)],
-      [f32([2, 3], 0.5), f32([4], 1)],
-      pair(),
-      pair(),
-      0.001,
-      0.9,
-      0.999,
-      1e-8,
-      0.01,
-      1,
-      0.5,
-    ],
-    outputs: [0, 2, 3],
-  },
+  { operation: 'adamStep', args: () => [...moments(), true, 1, 0.5], outputs: [0, 2, 3] },
+  { operation: 'lambStep', args: () => [...moments(), 1, 0.5], outputs: [0, 2, 3] },
   {
     operation: 'rmsStep',
     args: () => [[f32([2, 3], 1), f32([4], 2)], [f32([2, 3], 0.5), f32([4], 1)], pair(), 0.1, 0.9, 1e-8, 0.01, 0.5],

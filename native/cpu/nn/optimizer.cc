@@ -49,6 +49,15 @@ class Concatenation {
   int64_t total_ = 0;
 };
 
+// update(kernel, tensor, offset in it, count) for all of them, in parallel.
+template <typename Update>
+tersor_status for_elements(tersor_context* context, const Concatenation& all, Update&& update) {
+  const OptimizerSpans& kernel = optimizer_kernels.best()();
+  return for_chunks(context, all.total(), kOptimizerGrain, [&](int64_t begin, int64_t end) {
+    all.for_spans(begin, end, [&](int64_t tensor, int64_t at, int64_t count) { update(kernel, tensor, at, count); });
+  });
+}
+
 // What gradients are to be multiplied by: max_norm / norm of all of them together where that is less than 1.
 tersor_status clip_factor(tersor_context* context, const Concatenation& all, const tersor_tensor* gradients,
                           float max_norm, float* factor) {
@@ -122,12 +131,9 @@ tersor_status sgd_step(tersor_context* context, int64_t count, const tersor_tens
   if (options->nesterov != 0) c.look = 1.0f, c.along = options->momentum;
   const tersor_status status = clip_factor(context, all, gradients, options->max_norm, &c.clip);
   if (status != TERSOR_OK) return status;
-  const OptimizerSpans& kernel = optimizer_kernels.best()();
-  return for_chunks(context, all.total(), kOptimizerGrain, [&](int64_t begin, int64_t end) {
-    all.for_spans(begin, end, [&](int64_t i, int64_t at, int64_t length) {
-      kernel.sgd(c, length, data_of<float>(parameters + i) + at, data_of<const float>(gradients + i) + at,
-                 velocities == nullptr ? nullptr : data_of<float>(velocities + i) + at);
-    });
+  return for_elements(context, all, [&](const OptimizerSpans& kernel, int64_t i, int64_t at, int64_t length) {
+    kernel.sgd(c, length, data_of<float>(parameters + i) + at, data_of<const float>(gradients + i) + at,
+               velocities == nullptr ? nullptr : data_of<float>(velocities + i) + at);
   });
 }
 
@@ -144,12 +150,9 @@ tersor_status adam_step(tersor_context* context, int64_t count, const tersor_ten
   const Concatenation all(parameters, count);
   const tersor_status status = clip_factor(context, all, gradients, options->max_norm, &c.clip);
   if (status != TERSOR_OK) return status;
-  const OptimizerSpans& kernel = optimizer_kernels.best()();
-  return for_chunks(context, all.total(), kOptimizerGrain, [&](int64_t begin, int64_t end) {
-    all.for_spans(begin, end, [&](int64_t i, int64_t at, int64_t length) {
-      kernel.adam(c, length, data_of<float>(parameters + i) + at, data_of<const float>(gradients + i) + at,
-                  data_of<float>(first_moments + i) + at, data_of<float>(second_moments + i) + at);
-    });
+  return for_elements(context, all, [&](const OptimizerSpans& kernel, int64_t i, int64_t at, int64_t length) {
+    kernel.adam(c, length, data_of<float>(parameters + i) + at, data_of<const float>(gradients + i) + at,
+                data_of<float>(first_moments + i) + at, data_of<float>(second_moments + i) + at);
   });
 }
 
@@ -166,12 +169,9 @@ tersor_status rms_step(tersor_context* context, int64_t count, const tersor_tens
   const Concatenation all(parameters, count);
   const tersor_status status = clip_factor(context, all, gradients, options->max_norm, &c.clip);
   if (status != TERSOR_OK) return status;
-  const OptimizerSpans& kernel = optimizer_kernels.best()();
-  return for_chunks(context, all.total(), kOptimizerGrain, [&](int64_t begin, int64_t end) {
-    all.for_spans(begin, end, [&](int64_t i, int64_t at, int64_t length) {
-      kernel.rms(c, length, data_of<float>(parameters + i) + at, data_of<const float>(gradients + i) + at,
-                 data_of<float>(squares + i) + at);
-    });
+  return for_elements(context, all, [&](const OptimizerSpans& kernel, int64_t i, int64_t at, int64_t length) {
+    kernel.rms(c, length, data_of<float>(parameters + i) + at, data_of<const float>(gradients + i) + at,
+               data_of<float>(squares + i) + at);
   });
 }
 

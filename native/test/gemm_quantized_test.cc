@@ -219,17 +219,20 @@ TEST_CASE("gemm_quantized of long groups, more rows than a pass takes, and the M
 }
 
 TEST_CASE("gemm_quantized does not overflow at the largest sums of a block") {
-  for (const tersor_dtype dtype : {TERSOR_U8, TERSOR_I8}) {
-    for (const int extreme : {0, 255}) {
-      for (const float value : {2.0f, -2.0f, 1.9999998f}) {
-        Problem problem(5, 33, 512, 512, dtype, Zero::points);
-        std::fill(problem.x.begin(), problem.x.end(), value);
-        std::fill(problem.codes.begin(), problem.codes.end(), static_cast<uint8_t>(extreme));
-        const bool high = problem.code(0, 0) > problem.low();
-        std::fill(problem.zero_points.begin(), problem.zero_points.end(), problem.low() + (high ? 0 : 255));
-        for (const tersor_input_precision precision : kPrecisions) {
-          problem.precision = precision;
-          check_every_kernel(problem);
+  for (const tersor_dtype dtype : {TERSOR_U4, TERSOR_U8, TERSOR_I8}) {
+    for (const int64_t group : {128, 512}) {
+      for (const bool high : {false, true}) {
+        for (const float value : {2.0f, -2.0f, 1.9999998f}) {
+          Problem problem(9, 33, 512, group, dtype, Zero::points);
+          const int highest = (1 << bits_of(dtype)) - 1;
+          std::fill(problem.x.begin(), problem.x.end(), value);
+          const int code = dtype == TERSOR_I8 ? (high ? 127 : 128) : (high ? 255 : 0);
+          std::fill(problem.codes.begin(), problem.codes.end(), static_cast<uint8_t>(code));
+          std::fill(problem.zero_points.begin(), problem.zero_points.end(), problem.low() + (high ? 0 : highest));
+          for (const tersor_input_precision precision : kPrecisions) {
+            problem.precision = precision;
+            check_every_kernel(problem);
+          }
         }
       }
     }
@@ -337,12 +340,14 @@ TEST_CASE("gemm_quantized keeps NaN and infinity in the rows of x that hold them
   for (const Zero zero : kZeros) {
     for (const float bad : {nan, infinity, -infinity}) {
       for (const int64_t place : {0, 63, 64, 99}) {
-        Problem problem(7, 35, 100, 64, TERSOR_U4, zero);
-        problem.has_residual = true;
-        problem.precision = place == 63 ? TERSOR_INPUT_INT8 : TERSOR_INPUT_F32;
-        problem.x[static_cast<size_t>(3 * 100 + place)] = bad;
-        problem.x[static_cast<size_t>(4 * 100 + place)] = bad;
-        check_every_kernel(problem);
+        for (const int64_t k : {100, 128}) {  // with padding, and without
+          Problem problem(11, 35, k, 64, TERSOR_U4, zero);
+          problem.has_residual = true;
+          problem.precision = place == 63 ? TERSOR_INPUT_INT8 : TERSOR_INPUT_F32;
+          problem.x[static_cast<size_t>(3 * k + place)] = bad;
+          problem.x[static_cast<size_t>(4 * k + place)] = bad;
+          check_every_kernel(problem);
+        }
       }
     }
   }

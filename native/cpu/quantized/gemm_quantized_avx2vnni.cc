@@ -17,12 +17,15 @@ struct AvxVnni {
   static Floats multiply(Floats a, Floats b) { return _mm256_mul_ps(a, b); }
   static Floats multiply_add(Floats a, Floats b, Floats c) { return _mm256_fmadd_ps(a, b, c); }
   static Floats to_floats(Integers v) { return _mm256_cvtepi32_ps(v); }
+  static Floats as_floats(Integers v) { return _mm256_castsi256_ps(v); }
+  static Integers as_integers(Floats v) { return _mm256_castps_si256(v); }
 
   static Integers load_bytes(const void* p) { return _mm256_loadu_si256(static_cast<const __m256i*>(p)); }
   static void store(uint8_t* p, Integers v) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), v); }
   // As they are multiplied.
   static Integers codes(Integers bytes) { return bytes; }
   static Integers broadcast(int32_t v) { return _mm256_set1_epi32(v); }
+  static Integers broadcast_from(const int32_t* p) { return broadcast(*p); }
   static Integers widen(const int16_t* p) {
     return _mm256_cvtepu16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
   }

@@ -1,6 +1,7 @@
 #include <immintrin.h>
 
 #include "cpu/quantized/gemm_quantized_dots.h"
+#include "cpu/quantized/split_digits_avx512.h"
 
 namespace tersor::cpu {
 namespace {
@@ -17,12 +18,20 @@ struct Avx512Vnni {
   static Floats multiply(Floats a, Floats b) { return _mm512_mul_ps(a, b); }
   static Floats multiply_add(Floats a, Floats b, Floats c) { return _mm512_fmadd_ps(a, b, c); }
   static Floats to_floats(Integers v) { return _mm512_cvtepi32_ps(v); }
+  static Floats as_floats(Integers v) { return _mm512_castsi512_ps(v); }
+  static Integers as_integers(Floats v) { return _mm512_castps_si512(v); }
 
   static Integers load_bytes(const void* p) { return _mm512_loadu_si512(p); }
   static void store(uint8_t* p, Integers v) { _mm512_storeu_si512(p, v); }
   // As they are multiplied.
   static Integers codes(Integers bytes) { return bytes; }
   static Integers broadcast(int32_t v) { return _mm512_set1_epi32(v); }
+  // By hand: of many at once, gcc 12 loads the numbers first, and what copies them then takes the multipliers' port.
+  static Integers broadcast_from(const int32_t* p) {
+    Integers v;
+    __asm__("vpbroadcastd %1, %0" : "=v"(v) : "m"(*p));
+    return v;
+  }
   static Integers widen(const int16_t* p) {
     return _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
   }
@@ -109,16 +118,17 @@ enum class Decoding { shared_zero, zeros, codebook };
 // With few rows, more sets of accumulators keep the multipliers' latency covered.
 template <int kBits, int kDigits, int kRows, Decoding kDecoding>
 void multiply_packed_tile(const DigitVariant& variant, const Span& span, const uint8_t* block, const SplitTile& x,
-                          float* out) {
+                          const TileSums& to) {
   constexpr bool kCodebook = kDecoding == Decoding::codebook, kSharedZero = kDecoding != Decoding::zeros;
   constexpr bool kFirstHasBoth = kBothInFirst<kBits> && !kCodebook;
   const __m512i codebook = kCodebook ? Avx512Vnni::repeat_16(variant.codebook) : _mm512_setzero_si512();
   constexpr int kSums = kRows * kDigits, kSets = kSums <= 2 ? 4 : kSums <= 4 ? 2 : 1;
-  alignas(64) float partial[kRows][32];
-  if (span.blocks > 1) clear<Avx512Vnni, kRows>(partial);
+  const int64_t blocks = span.blocks;
+  alignas(64) float partial[kRows][kTileColumns];
+  if (blocks > 1) clear<Avx512Vnni, kRows>(partial);
   const int8_t* digits = x.digits;
   const int32_t* starts = x.starts;
-  for (int64_t i = 0; i < span.blocks; ++i, starts += x.start_stride) {
+  for (int64_t i = 0; i < blocks; ++i, starts += x.start_stride) {
     __m512i sums[kSets][kSums][2];
     __m512i zeros[2] = {};
     if constexpr (!kSharedZero) {
@@ -132,8 +142,8 @@ void multiply_packed_tile(const DigitVariant& variant, const Span& span, const u
 #pragma GCC unroll 16
     for (int r = 0; r < kSums; ++r) {
       if constexpr (kSharedZero) {
-        sums[0][r][0] = _mm512_set1_epi32(starts[2 * r]);
-        sums[0][r][1] = _mm512_set1_epi32(starts[2 * r + 1]);
+        sums[0][r][0] = Avx512Vnni::broadcast_from(starts + 2 * r);
+        sums[0][r][1] = Avx512Vnni::broadcast_from(starts + 2 * r + 1);
       } else {
         const __m512i sum = _mm512_set1_epi32(starts[2 * r]);
         sums[0][r][0] = _mm512_madd_epi16(zeros[0], sum);
@@ -178,56 +188,58 @@ void multiply_packed_tile(const DigitVariant& variant, const Span& span, const u
     }
     __asm__ volatile("" ::: "memory");
     const auto* scales = reinterpret_cast<const float*>(block);
-    if (span.blocks == 1) return add_whole<Avx512Vnni, kDigits, kRows>(sums[0], scales, x.scales, 0, out);
+    if (blocks == 1) {
+      return add_whole<Avx512Vnni, kDigits, kRows>(sums[0], x.float_sums, scales, x.scales, 0, to.out, to.from);
+    }
     add_block<Avx512Vnni, kDigits, kRows>(sums[0], scales, partial);
     block = lines;
   }
-  add_span<Avx512Vnni, kRows>(partial, x.scales, 0, out);
+  add_span<Avx512Vnni, kRows>(partial, x.scales, 0, to.out, to.from);
 }
 
 template <int kBits, int kDigits, int kRows>
 void multiply_packed_rows(const DigitVariant& variant, const Span& span, const uint8_t* blocks, const SplitTile& x,
-                          float* out) {
+                          int64_t rows, const TileSums& to) {
   if constexpr (kRows > 1) {
-    if (variant.rows < kRows) return multiply_packed_rows<kBits, kDigits, kRows - 1>(variant, span, blocks, x, out);
+    if (rows < kRows) return multiply_packed_rows<kBits, kDigits, kRows - 1>(variant, span, blocks, x, rows, to);
   }
   if constexpr (kBits > 1 && kDigits == 1) {
     if (variant.codebook != nullptr) {
-      return multiply_packed_tile<kBits, 1, kRows, Decoding::codebook>(variant, span, blocks, x, out);
+      return multiply_packed_tile<kBits, 1, kRows, Decoding::codebook>(variant, span, blocks, x, to);
     }
   }
   if (variant.shared_zero) {
-    return multiply_packed_tile<kBits, kDigits, kRows, Decoding::shared_zero>(variant, span, blocks, x, out);
+    return multiply_packed_tile<kBits, kDigits, kRows, Decoding::shared_zero>(variant, span, blocks, x, to);
   }
-  multiply_packed_tile<kBits, kDigits, kRows, Decoding::zeros>(variant, span, blocks, x, out);
+  multiply_packed_tile<kBits, kDigits, kRows, Decoding::zeros>(variant, span, blocks, x, to);
 }
 
 template <int kBits>
 void multiply_packed_bits(const DigitVariant& variant, const Span& span, const uint8_t* blocks, const SplitTile& x,
-                          float* out) {
-  if (variant.digits == 1) return multiply_packed_rows<kBits, 1, kPackedRows[0]>(variant, span, blocks, x, out);
-  if (variant.digits == 2) return multiply_packed_rows<kBits, 2, kPackedRows[1]>(variant, span, blocks, x, out);
-  multiply_packed_rows<kBits, 3, kPackedRows[2]>(variant, span, blocks, x, out);
+                          int64_t rows, const TileSums& to) {
+  if (variant.digits == 1) return multiply_packed_rows<kBits, 1, kPackedRows[0]>(variant, span, blocks, x, rows, to);
+  if (variant.digits == 2) return multiply_packed_rows<kBits, 2, kPackedRows[1]>(variant, span, blocks, x, rows, to);
+  multiply_packed_rows<kBits, 3, kPackedRows[2]>(variant, span, blocks, x, rows, to);
 }
 
 void multiply_packed(const DigitVariant& variant, const Span& span, const uint8_t* blocks, const SplitTile& x,
-                     float* out) {
+                     int64_t rows, const TileSums& to) {
   switch (variant.bits) {
     case 1:
-      return multiply_packed_bits<1>(variant, span, blocks, x, out);
+      return multiply_packed_bits<1>(variant, span, blocks, x, rows, to);
     case 2:
-      return multiply_packed_bits<2>(variant, span, blocks, x, out);
+      return multiply_packed_bits<2>(variant, span, blocks, x, rows, to);
     case 3:
-      return multiply_packed_bits<3>(variant, span, blocks, x, out);
+      return multiply_packed_bits<3>(variant, span, blocks, x, rows, to);
     default:
-      return multiply_packed_bits<4>(variant, span, blocks, x, out);
+      return multiply_packed_bits<4>(variant, span, blocks, x, rows, to);
   }
 }
 
 constexpr DigitKernels kKernels = {
     .tile_rows = {Avx512Vnni::kTileRows[0], Avx512Vnni::kTileRows[1], Avx512Vnni::kTileRows[2]},
     .packed_rows = {kPackedRows[0], kPackedRows[1], kPackedRows[2]},
-    .split = split<Avx512Vnni>,
+    .split = split_avx512<Avx512Vnni>,
     .widen = widen<Avx512Vnni>,
     .multiply = multiply<Avx512Vnni>,
     .multiply_packed = multiply_packed,

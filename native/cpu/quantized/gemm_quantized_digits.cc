@@ -1,5 +1,7 @@
 #include "cpu/quantized/gemm_quantized_digits.h"
 
+#include <cstring>
+
 #include "cpu/parallel.h"
 #include "cpu/scratch.h"
 
@@ -13,6 +15,24 @@ constexpr int64_t kMostWideBytes = kBlockDepth * kTileColumns + kMostSpanBlocks 
 // How much larger codes of columns 16-31 are at the multiplier.
 int32_t upper_factor(const PackedMatrix& w) { return w.bits == 8 || w.has_codebook() ? 1 : 1 << w.bits; }
 
+// Whether sums of a digit times codes, less what the zero point takes back, may start from kFloatStart.
+bool has_float_sums(const QuantizedProduct& product) {
+  const PackedMatrix& w = product.w;
+  const int32_t zero = w.shared_zero(), highest = w.bits == 8 || w.has_codebook() ? 255 : (1 << w.bits) - 1;
+  if (product.digits != 1 || zero < 0 || w.blocks_together() > 1) return false;
+  const int64_t depth = std::min({w.group_size, w.columns, kBlockDepth});
+  return std::max(zero, highest - zero) * upper_factor(w) * depth * 127 <= kMostFloatSum;
+}
+
+// The nearest that times kFloatStartValue is a float.
+float shortened(float scale) {
+  int32_t bits;
+  std::memcpy(&bits, &scale, sizeof bits);
+  bits = (bits + 2) & ~3;
+  std::memcpy(&scale, &bits, sizeof bits);
+  return scale;
+}
+
 // Up to kPassRows rows of x in digits and the spans they are split by, in one piece of scratch memory.
 class SplitRows {
  public:
@@ -24,7 +44,8 @@ class SplitRows {
         tile_rows_(kernels.tile_rows[product.digits - 1]),
         blocks_(product.w.blocks()),
         factor_(product.w.has_codebook() ? product.w.header().unit : 1.0f),
-        upper_factor_(factor_ / static_cast<float>(upper_factor(product.w))) {
+        upper_factor_(factor_ / static_cast<float>(upper_factor(product.w))),
+        float_sums_(has_float_sums(product)) {
     product.w.for_spans([&](const Span& span) {
       ++spans_count_;
       padded_columns_ += span.padded;
@@ -36,7 +57,7 @@ class SplitRows {
     const int64_t sizes[] = {digits,
                              spans_count_ * int64_t{sizeof(Span)},
                              cells * product_.digits * 8,
-                             spans_count_ * rows_ * 8,
+                             spans_count_ * rows_ * int64_t{sizeof(RowScale)},
                              product_.w.has_offsets ? cells * 4 : 0,
                              rows_};
     int64_t bytes = 0, starts[6];
@@ -51,7 +72,7 @@ class SplitRows {
     digits_ = reinterpret_cast<int8_t*>(base);
     spans_ = reinterpret_cast<Span*>(base + starts[1]);
     starts_ = reinterpret_cast<int32_t*>(base + starts[2]);
-    scales_ = reinterpret_cast<float*>(base + starts[3]);
+    scales_ = reinterpret_cast<RowScale*>(base + starts[3]);
     sums_ = reinterpret_cast<float*>(base + starts[4]);
     split_ = base + starts[5];
     Span* to = spans_;
@@ -61,7 +82,7 @@ class SplitRows {
 
   tersor_status fill(tersor_context* context) {
     const int64_t tiles = (rows_ + tile_rows_ - 1) / tile_rows_;
-    return for_chunks(context, tiles, row_grain(4 * tile_rows_ * product_.w.columns), [&](int64_t begin, int64_t end) {
+    return for_chunks(context, tiles, row_grain(8 * tile_rows_ * product_.w.columns), [&](int64_t begin, int64_t end) {
       for (int64_t tile = begin; tile < end; ++tile) fill_tile(tile * tile_rows_);
     });
   }
@@ -73,8 +94,11 @@ class SplitRows {
 
   SplitTile tile(int64_t number, int64_t first) const {
     const Span& at = spans_[number];
-    return {digits_of(at, first), starts_of(at.block, first), rows_ * product_.digits * 2,
-            scales_ + (number * rows_ + first) * 2};
+    const int8_t* digits = digits_of(at, first);
+    const int32_t* starts = starts_of(at.block, first);
+    // In general registers: computed as a pair, by vectors, they would wait for the products before.
+    __asm__("" : "+r"(digits), "+r"(starts));
+    return {digits, starts, rows_ * product_.digits * 2, scales_ + number * rows_ + first, float_sums_};
   }
 
   // Sum over the block's k of x; only of weights with offsets.
@@ -101,15 +125,20 @@ class SplitRows {
       kernels_.split({x, product_.w.columns, rows}, span, product_.digits, digits_of(span, first), sums, scales,
                      split_ + first);
       place_sums(span, first, rows, sums, scales);
-      float* to = scales_ + (number * rows_ + first) * 2;
+      RowScale* to = scales_ + number * rows_ + first;
       for (int64_t i = 0; i < rows; ++i) {
-        to[2 * i] = scales[i] * factor_;
-        to[2 * i + 1] = scales[i] * upper_factor_;
+        for (int half = 0; half < 2; ++half) {
+          const float exact = scales[i] * (half == 0 ? factor_ : upper_factor_);
+          const float scale = float_sums_ ? shortened(exact) : exact;
+          to[i].scale[half] = scale;
+          to[i].excess[half] = float_sums_ ? -kFloatStartValue * scale : 0;
+        }
       }
     }
   }
 
   void place_sums(const Span& span, int64_t first, int64_t rows, const int32_t* sums, const float* scales) {
+    const int32_t start = float_sums_ ? kFloatStart : 0;
     const int digits = product_.digits;
     const int32_t zero = product_.w.shared_zero();
     const int32_t offset = kernels_.code_offset;
@@ -118,8 +147,8 @@ class SplitRows {
     for (int64_t block = span.block; block < span.block + span.blocks; ++block, sums += rows * digits) {
       int32_t* starts = starts_of(block, first);
       for (int64_t j = 0; j < rows * digits; ++j) {
-        starts[2 * j] = factor * sums[j];
-        starts[2 * j + 1] = upper * sums[j];
+        starts[2 * j] = start + factor * sums[j];
+        starts[2 * j + 1] = start + upper * sums[j];
       }
       if (!product_.w.has_offsets) continue;
       for (int64_t i = 0; i < rows; ++i) {
@@ -134,10 +163,12 @@ class SplitRows {
   const DigitKernels& kernels_;
   int64_t row_, rows_, tile_rows_, blocks_, spans_count_ = 0, padded_columns_ = 0;
   float factor_, upper_factor_;  // of scales, by half of the columns
+  bool float_sums_;
   int8_t* digits_ = nullptr;
   Span* spans_ = nullptr;
   int32_t* starts_ = nullptr;
-  float *scales_ = nullptr, *sums_ = nullptr;
+  RowScale* scales_ = nullptr;
+  float* sums_ = nullptr;
   uint8_t* split_ = nullptr;
 };
 
@@ -159,6 +190,12 @@ void prefetch_output(const float* y, int64_t stride, int64_t rows) {
   }
 }
 
+// The next span's codes come while this one is multiplied: a burst would wait for memory.
+Ahead next_codes(const PackedMatrix& w, const Span& span, const uint8_t* tile) {
+  const int64_t bytes = span.padded * kTileColumns * w.bits / 8 + span.blocks * kBlockHeader;
+  return {tile + span.offset + bytes, (bytes + kLine - 1) / kLine};
+}
+
 void multiply_tile(const QuantizedProduct& product, const DigitKernels& kernels, const SplitRows& x, int64_t tile,
                    int64_t row, int64_t rows, float* sums) {
   alignas(64) uint8_t wide[kMostWideBytes];
@@ -166,37 +203,36 @@ void multiply_tile(const QuantizedProduct& product, const DigitKernels& kernels,
   const uint8_t* data = w.tile(tile);
   const auto* offsets = w.has_offsets ? reinterpret_cast<const float*>(data + w.blocks_bytes()) : nullptr;
   const int64_t blocks = w.blocks();
-  DigitVariant variant = {.bits = w.bits,
-                          .digits = product.digits,
-                          .shared_zero = w.shared_zero() >= 0,
-                          .codebook = w.has_codebook() ? w.header().bytes : nullptr,
-                          .rows = 0,
-                          .ahead = nullptr,
-                          .ahead_step = 0};
-  std::fill(sums, sums + rows * kTileColumns, 0.0f);
+  const DigitVariant variant = {.bits = w.bits,
+                                .digits = product.digits,
+                                .shared_zero = w.shared_zero() >= 0,
+                                .codebook = w.has_codebook() ? w.header().bytes : nullptr};
+  const bool packed = rows <= kernels.packed_rows[product.digits - 1] && w.bits != 8;
   for (int64_t number = 0; number < x.spans(); ++number) {
     const Span& span = x.span(number);
-    const bool last = number + 1 == x.spans(), packed = rows <= kernels.packed_rows[product.digits - 1] && w.bits != 8;
     const uint8_t* codes = data + span.offset;
     if (!packed && w.bits != 8) {
       kernels.widen(w.bits, span, codes, variant.codebook, wide);
       codes = wide;
     }
-    // The next span's codes come while this one is multiplied: a burst would wait for memory.
-    const int64_t span_bytes = span.padded * kTileColumns * w.bits / 8 + span.blocks * kBlockHeader;
-    int64_t fetched = 0;
-    for (int64_t first = 0; first < rows; first += x.tile_rows(), fetched += span.padded / 4 * kLine) {
-      variant.rows = x.rows_from(first);
-      variant.ahead = data + span.offset + (fetched < span_bytes ? span_bytes + fetched : 0);
-      variant.ahead_step = fetched < span_bytes ? kLine : 0;
+    const bool last = number + 1 == x.spans();
+    Ahead ahead = packed ? Ahead{nullptr, 0} : next_codes(w, span, data);
+    // Of the last span, a register tile at a time, which becomes part of y while it is in L1.
+    const int64_t together = last ? x.tile_rows() : rows;
+    for (int64_t first = 0; first < rows; first += together) {
+      const int64_t count = std::min(together, rows - first);
       float* out = sums + first * kTileColumns;
-      if (last) {
-        prefetch_output(product.y + (row + first) * w.rows + tile * kTileColumns, w.rows, variant.rows);
+      const TileSums to = {out, number == 0 ? kNoSums : out, number == 0 ? 0 : kTileColumns};
+      if (last) prefetch_output(product.y + (row + first) * w.rows + tile * kTileColumns, w.rows, count);
+      if (packed) {
+        kernels.multiply_packed(variant, span, codes, x.tile(number, first), count, to);
+      } else {
+        kernels.multiply(variant, span, codes, x.tile(number, first), count, ahead, to);
       }
-      (packed ? kernels.multiply_packed : kernels.multiply)(variant, span, codes, x.tile(number, first), out);
       if (!last) continue;
-      if (offsets != nullptr) add_offsets(x, first, variant.rows, blocks, offsets, out);
-      write_tile(product, tile, row + first, variant.rows, out);
+      ahead = {ahead.lines + span.padded / 4 * kLine, ahead.count - span.padded / 4};
+      if (offsets != nullptr) add_offsets(x, first, count, blocks, offsets, out);
+      write_tile(product, tile, row + first, count, out);
     }
   }
 }

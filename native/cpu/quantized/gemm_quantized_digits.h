@@ -10,17 +10,38 @@ namespace tersor::cpu {
 inline constexpr int kMostDigits = 3;
 inline constexpr int64_t kMostTileDigits = 12;  // rows of x in a register tile times their digits
 
-// A register tile's rows of x over one span.
+// Sums of one digit that start from here are floats by their bits, 1.5 * 2^23 more than the sum, while they stay below
+// 2^22: converting them costs nothing.
+inline constexpr int32_t kFloatStart = 0x4b400000;
+inline constexpr float kFloatStartValue = 0x1.8p23f;
+inline constexpr int64_t kMostFloatSum = (int64_t{1} << 22) - 1;
+
+// What a row's digits are worth over a span: of columns 0-15 and 16-31, the scale, and what its product with sums that
+// start from kFloatStart is too much by, negated (exactly: such scales have two bits less), else 0.
+struct RowScale {
+  float scale[2], excess[2];
+};
+
+// Rows of x over one span, register tile by register tile.
 //
 // Codes of columns 16-31 arrive at the multiplier 2^bits times too large, where narrow codes lie in a byte; starts and
 // scales of those columns take it back. Of a codebook, its values arrive there, rounded to bytes that count from
 // kCodebookZero.
 struct SplitTile {
-  const int8_t* digits;   // for every four k of the padded span: of each row its digits, lowest first, four bytes each
+  const int8_t* digits;   // for every four k of the padded span: of each row of a tile its digits, lowest first, four
+                          // bytes each
   const int32_t* starts;  // pairs of columns 0-15 and 16-31, for each row's digits: -zero_point * sum of the digit over
-                          // the block, when groups share the zero point, else that sum and 0
+                          // the block, when groups share the zero point (and kFloatStart, when `float_sums`), else
+                          // that sum and 0
   int64_t start_stride;   // from block to block
-  const float* scales;    // pairs of columns 0-15 and 16-31, for each row
+  const RowScale* scales;  // of each row
+  bool float_sums;         // sums come as floats, kFloatStartValue too large
+
+  // After a tile of `rows` rows.
+  SplitTile next(int64_t padded, int64_t rows, int digits_of_row) const {
+    const int64_t planes = rows * digits_of_row;
+    return {digits + padded * planes, starts + planes * 2, start_stride, scales + rows, float_sums};
+  }
 };
 
 // Rows of x from a span's first column on.
@@ -34,11 +55,25 @@ struct DigitVariant {
   int bits, digits;
   bool shared_zero;
   const uint8_t* codebook;  // bytes [kCodebookSize] that codes are numbers of, or null
-  int64_t rows;             // of x, at most `tile_rows` of the digits
-  // Memory that will be read soon. `multiply` fetches a line for every four k, this far apart.
-  const uint8_t* ahead;
-  int64_t ahead_step;
 };
+
+// Memory that will be read soon: `multiply` fetches a line for every four k.
+struct Ahead {
+  const uint8_t* lines;
+  int64_t count;
+};
+
+// Sums that products are added to: row i of `out` = that of `from` + the product's.
+struct TileSums {
+  float* out;         // [rows][kTileColumns]
+  const float* from;  // the same, or kNoSums before the first product
+  int64_t step;       // of `from` by row: kTileColumns, or 0
+
+  TileSums next(int64_t rows) const { return {out + rows * kTileColumns, from + rows * step, step}; }
+};
+
+// Of a register tile.
+alignas(64) inline constexpr float kNoSums[kMostTileDigits * kTileColumns] = {};
 
 // What a vector ISA brings.
 struct DigitKernels {
@@ -53,11 +88,12 @@ struct DigitKernels {
                 uint8_t* good);
   // A span's blocks as if packed with 8 bits: codes, or the bytes of a codebook that they are numbers of, as bytes.
   void (*widen)(int bits, const Span& span, const uint8_t* blocks, const uint8_t* codebook, uint8_t* wide);
-  // out[i][32] += the product of a span of 8-bit blocks.
-  void (*multiply)(const DigitVariant& variant, const Span& span, const uint8_t* wide, const SplitTile& x, float* out);
-  // The same from blocks as they are packed; null when packed_rows are 0.
+  // Adds the products of `rows` rows with a span of 8-bit blocks.
+  void (*multiply)(const DigitVariant& variant, const Span& span, const uint8_t* wide, const SplitTile& x, int64_t rows,
+                   const Ahead& ahead, const TileSums& sums);
+  // The same of at most packed_rows rows with blocks as they are packed; null when packed_rows are 0.
   void (*multiply_packed)(const DigitVariant& variant, const Span& span, const uint8_t* blocks, const SplitTile& x,
-                          float* out);
+                          int64_t rows, const TileSums& sums);
 };
 
 // Rows that cannot be split are left to `fallback`, and so is a weight with scales beyond the kernels' reach.

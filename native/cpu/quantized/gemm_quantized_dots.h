@@ -241,33 +241,54 @@ TERSOR_INLINE void add_block(const typename Vector::Integers (*sums)[2], const f
   }
 }
 
-// Of the one block of a span: out += value * the row's scale * the block's. `column` is the first of the two vectors'.
+// Of the one block of a span: value * the row's scale * the block's. `column` is the first of the two vectors'.
 template <typename Vector, int kDigits, int kRows>
-TERSOR_INLINE void add_whole(const typename Vector::Integers (*sums)[2], const float* scales, const float* row_scales,
-                             int64_t column, float* out) {
+TERSOR_INLINE void add_whole(typename Vector::Integers (*sums)[2], bool float_sums, const float* scales,
+                             const RowScale* rows, int64_t column, float* out, const float* from) {
+  if constexpr (kDigits == 1) {
+    if (!float_sums) {
+#pragma GCC unroll 8
+      for (int i = 0; i < kRows; ++i) {
+        sums[i][0] = Vector::as_integers(Vector::to_floats(sums[i][0]));
+        sums[i][1] = Vector::as_integers(Vector::to_floats(sums[i][1]));
+      }
+    }
+#pragma GCC unroll 8
+    for (int i = 0; i < kRows; ++i) Vector::pin(sums[i][0], sums[i][1]);
+  }
   const typename Vector::Floats scale[2] = {Vector::load(scales), Vector::load(scales + Vector::kWidth)};
 #pragma GCC unroll 8
   for (int i = 0; i < kRows; ++i) {
 #pragma GCC unroll 2
     for (int v = 0; v < 2; ++v) {
-      float* to = out + i * kTileColumns + column + v * Vector::kWidth;
-      const auto row_scale = Vector::broadcast(row_scales[2 * i + (column + v * Vector::kWidth) / 16]);
-      const auto value = Vector::multiply(value_of<Vector, kDigits>(sums + i * kDigits, v), row_scale);
-      Vector::store(to, Vector::multiply_add(value, scale[v], Vector::load(to)));
+      const int64_t at = column + v * Vector::kWidth;
+      const auto row_scale = Vector::broadcast(rows[i].scale[at / 16]);
+      typename Vector::Floats value;
+      if constexpr (kDigits == 1) {
+        const auto excess = Vector::broadcast(rows[i].excess[at / 16]);
+        value = Vector::multiply_add(Vector::as_floats(sums[i][v]), row_scale, excess);
+      } else {
+        value = Vector::multiply(value_of<Vector, kDigits>(sums + i * kDigits, v), row_scale);
+      }
+      const auto before = Vector::load(from + i * kTileColumns + at);
+      Vector::store(out + i * kTileColumns + at, Vector::multiply_add(value, scale[v], before));
     }
   }
 }
 
-// Of the blocks of a span together: out += partial * the rows' scales.
+// Of the blocks of a span together: partial * the rows' scales.
 template <typename Vector, int kRows>
-void add_span(const float (*partial)[2 * Vector::kWidth], const float* scales, int64_t column, float* out) {
+void add_span(const float (*partial)[2 * Vector::kWidth], const RowScale* rows, int64_t column, float* out,
+              const float* from) {
 #pragma GCC unroll 8
   for (int i = 0; i < kRows; ++i) {
 #pragma GCC unroll 2
     for (int v = 0; v < 2; ++v) {
-      const auto scale = Vector::broadcast(scales[2 * i + (column + v * Vector::kWidth) / 16]);
-      float* to = out + i * kTileColumns + column + v * Vector::kWidth;
-      Vector::store(to, Vector::multiply_add(Vector::load(partial[i] + v * Vector::kWidth), scale, Vector::load(to)));
+      const int64_t at = column + v * Vector::kWidth;
+      const auto scale = Vector::broadcast(rows[i].scale[at / 16]);
+      const auto before = Vector::load(from + i * kTileColumns + at);
+      const auto value = Vector::load(partial[i] + v * Vector::kWidth);
+      Vector::store(out + i * kTileColumns + at, Vector::multiply_add(value, scale, before));
     }
   }
 }
@@ -314,82 +335,137 @@ TERSOR_INLINE void add_products(typename Vector::Integers left, typename Vector:
   }
 }
 
-// Two vectors of columns from `column` on, kRows rows of x.
-template <typename Vector, int kDigits, int kRows, bool kSharedZero>
-void multiply_columns(const DigitVariant& variant, const Span& span, const uint8_t* block, const SplitTile& x,
-                      int64_t column, float* out) {
-  constexpr int kSums = kRows * kDigits;
-  alignas(64) float partial[kRows][2 * Vector::kWidth];
-  if (span.blocks > 1) clear<Vector, kRows>(partial);
-  const int8_t* digits = x.digits;
-  const int32_t* starts = x.starts;
-  const uint8_t* ahead = variant.ahead;
-  const int64_t ahead_step = variant.ahead_step;
-  for (int64_t i = 0; i < span.blocks; ++i, starts += x.start_stride) {
-    typename Vector::Integers sums[kSums][2];
-    if constexpr (kSharedZero) {
+// sums = starts + the products of a block of `padded` k with two vectors of columns from `column` on. Fetches `ahead`.
+template <typename Vector, bool kSharedZero, int kSums>
+TERSOR_INLINE void multiply_block(const uint8_t* block, int64_t padded, int64_t column, const int8_t* digits,
+                                  const int32_t* starts, const uint8_t* ahead, int64_t ahead_step,
+                                  typename Vector::Integers (&sums)[kSums][2]) {
+  if constexpr (kSharedZero) {
 #pragma GCC unroll 16
-      for (int r = 0; r < kSums; ++r) {
-        sums[r][0] = Vector::broadcast(starts[2 * r + column / 16]);
-        sums[r][1] = Vector::broadcast(starts[2 * r + (column + Vector::kWidth) / 16]);
-      }
-    } else {
-      const auto* zeros = reinterpret_cast<const int16_t*>(block + kTileColumns * 4) + column;
-      const auto left = Vector::widen(zeros), right = Vector::widen(zeros + Vector::kWidth);
-#pragma GCC unroll 16
-      for (int r = 0; r < kSums; ++r) {
-        // Sums of digits fit int16: the product of the low halves is -zero * sum; the high half of the zeros is 0.
-        const auto sum = Vector::broadcast(starts[2 * r]);
-        sums[r][0] = Vector::multiply_low(left, sum);
-        sums[r][1] = Vector::multiply_low(right, sum);
-      }
+    for (int r = 0; r < kSums; ++r) {
+      sums[r][0] = Vector::broadcast_from(starts + 2 * r + column / 16);
+      sums[r][1] = Vector::broadcast_from(starts + 2 * r + (column + Vector::kWidth) / 16);
     }
-    // Here and after the loop: what gcc 12 would otherwise move into the loop comes with copies and spills.
+  } else {
+    const auto* zeros = reinterpret_cast<const int16_t*>(block + kTileColumns * 4) + column;
+    const auto left = Vector::widen(zeros), right = Vector::widen(zeros + Vector::kWidth);
 #pragma GCC unroll 16
-    for (int r = 0; r < kSums; ++r) Vector::pin(sums[r][0], sums[r][1]);
-    const int64_t padded = padded_depth(span.depth_of(i));
-    const uint8_t* codes = block + kBlockHeader + column * 4;
-#pragma GCC unroll 1
-    for (int64_t k = 0; k < padded; k += 8) {
-#pragma GCC unroll 2
-      for (int step = 0; step < 2; ++step, codes += 128, digits += kSums * 4, ahead += ahead_step) {
-        __builtin_prefetch(ahead);
-        const auto left = Vector::codes(Vector::load_bytes(codes));
-        const auto right = Vector::codes(Vector::load_bytes(codes + Vector::kWidth * 4));
-        add_products<Vector>(left, right, digits, sums);
-      }
+    for (int r = 0; r < kSums; ++r) {
+      // Sums of digits fit int16: the product of the low halves is -zero * sum; the high half of the zeros is 0.
+      const auto sum = Vector::broadcast(starts[2 * r]);
+      sums[r][0] = Vector::multiply_low(left, sum);
+      sums[r][1] = Vector::multiply_low(right, sum);
     }
-#pragma GCC unroll 16
-    for (int r = 0; r < kSums; ++r) Vector::pin(sums[r][0], sums[r][1]);
-    __asm__ volatile("" ::: "memory");
-    const auto* scales = reinterpret_cast<const float*>(block) + column;
-    if (span.blocks == 1) return add_whole<Vector, kDigits, kRows>(sums, scales, x.scales, column, out);
-    add_block<Vector, kDigits, kRows>(sums, scales, partial);
-    block += kBlockHeader + padded * kTileColumns;
   }
-  add_span<Vector, kRows>(partial, x.scales, column, out);
+  // Here and after the loop: what gcc 12 would otherwise move into the loop comes with copies and spills.
+#pragma GCC unroll 16
+  for (int r = 0; r < kSums; ++r) Vector::pin(sums[r][0], sums[r][1]);
+  const uint8_t* codes = block + kBlockHeader + column * 4;
+#pragma GCC unroll 1
+  for (int64_t k = 0; k < padded; k += 8) {
+#pragma GCC unroll 2
+    for (int step = 0; step < 2; ++step, codes += 128, digits += kSums * 4, ahead += ahead_step) {
+      __builtin_prefetch(ahead);
+      const auto left = Vector::codes(Vector::load_bytes(codes));
+      const auto right = Vector::codes(Vector::load_bytes(codes + Vector::kWidth * 4));
+      add_products<Vector>(left, right, digits, sums);
+    }
+  }
+#pragma GCC unroll 16
+  for (int r = 0; r < kSums; ++r) Vector::pin(sums[r][0], sums[r][1]);
+  __asm__ volatile("" ::: "memory");
 }
 
-template <typename Vector, int kDigits, int kRows>
-void multiply_rows(const DigitVariant& variant, const Span& span, const uint8_t* wide, const SplitTile& x, float* out) {
+// What multiplies a register tile of rows takes what it needs in registers and gives nothing back: the next tile's
+// addresses must wait neither for this one's sums nor for stores.
+
+// Of a span of one block, kRows rows of x and two vectors of columns from kColumn on.
+template <typename Vector, int kDigits, int kRows, bool kSharedZero, int kColumn>
+[[gnu::noinline]] void multiply_one(const uint8_t* block, int64_t padded, const int8_t* digits, const int32_t* starts,
+                                    const RowScale* rows, float* out, const float* from, const uint8_t* ahead,
+                                    int64_t ahead_step, bool float_sums) {
+  typename Vector::Integers sums[kRows * kDigits][2];
+  multiply_block<Vector, kSharedZero>(block, padded, kColumn, digits, starts, ahead, ahead_step, sums);
+  const auto* scales = reinterpret_cast<const float*>(block) + kColumn;
+  add_whole<Vector, kDigits, kRows>(sums, float_sums, scales, rows, kColumn, out, from);
+}
+
+// Of several.
+template <typename Vector, int kDigits, int kRows, bool kSharedZero, int kColumn>
+[[gnu::noinline]] void multiply_several(const uint8_t* block, const Span& span, const int8_t* digits,
+                                        const int32_t* starts, const RowScale* rows, float* out, const float* from,
+                                        const uint8_t* ahead, int64_t ahead_step, int64_t start_stride) {
+  alignas(64) float partial[kRows][2 * Vector::kWidth];
+  clear<Vector, kRows>(partial);
+  for (int64_t i = 0; i < span.blocks; ++i, starts += start_stride) {
+    const int64_t padded = padded_depth(span.depth_of(i));
+    typename Vector::Integers sums[kRows * kDigits][2];
+    multiply_block<Vector, kSharedZero>(block, padded, kColumn, digits, starts, ahead, ahead_step, sums);
+    add_block<Vector, kDigits, kRows>(sums, reinterpret_cast<const float*>(block) + kColumn, partial);
+    block += kBlockHeader + padded * kTileColumns;
+    digits += padded * kRows * kDigits;
+    ahead += padded / 4 * ahead_step;
+  }
+  add_span<Vector, kRows>(partial, rows, kColumn, out, from);
+}
+
+template <typename Vector, int kDigits, int kRows, bool kSharedZero, bool kOneBlock, int kColumn = 0>
+TERSOR_INLINE void multiply_tile(const Span& span, const uint8_t* block, int64_t padded, const SplitTile& x,
+                                 const Ahead& ahead, const TileSums& to) {
+  const int64_t step = ahead.count > 0 ? 64 : 0;
+  if constexpr (kOneBlock) {
+    multiply_one<Vector, kDigits, kRows, kSharedZero, kColumn>(block, padded, x.digits, x.starts, x.scales, to.out,
+                                                               to.from, ahead.lines, step, x.float_sums);
+  } else {
+    multiply_several<Vector, kDigits, kRows, kSharedZero, kColumn>(block, span, x.digits, x.starts, x.scales, to.out,
+                                                                   to.from, ahead.lines, step, x.start_stride);
+  }
+  if constexpr (kColumn + 2 * Vector::kWidth < kTileColumns) {
+    constexpr int kNext = kColumn + 2 * Vector::kWidth;
+    multiply_tile<Vector, kDigits, kRows, kSharedZero, kOneBlock, kNext>(span, block, padded, x, ahead, to);
+  }
+}
+
+template <typename Vector, int kDigits, int kRows, bool kSharedZero, bool kOneBlock>
+TERSOR_INLINE void multiply_tiles(const Span& span, const uint8_t* wide, SplitTile x, int64_t rows, Ahead ahead,
+                                  TileSums to) {
+  const int64_t padded = span.padded;
+  for (; rows >= kRows; rows -= kRows) {
+    // In general registers: gcc 12 would add pairs of them by vectors, behind the products that are under way.
+    __asm__("" : "+r"(x.digits), "+r"(x.starts), "+r"(x.scales), "+r"(to.out), "+r"(to.from), "+r"(ahead.lines));
+    multiply_tile<Vector, kDigits, kRows, kSharedZero, kOneBlock>(span, wide, padded, x, ahead, to);
+    x = x.next(padded, kRows, kDigits);
+    to = to.next(kRows);
+    if (ahead.count > 0) ahead = {ahead.lines + padded * 16, ahead.count - padded / 4};
+  }
   if constexpr (kRows > 1) {
-    if (variant.rows < kRows) return multiply_rows<Vector, kDigits, kRows - 1>(variant, span, wide, x, out);
+    if (rows > 0) multiply_tiles<Vector, kDigits, kRows - 1, kSharedZero, kOneBlock>(span, wide, x, rows, ahead, to);
   }
-  for (int64_t column = 0; column < kTileColumns; column += 2 * Vector::kWidth) {
-    if (variant.shared_zero) {
-      multiply_columns<Vector, kDigits, kRows, true>(variant, span, wide, x, column, out);
-    } else {
-      multiply_columns<Vector, kDigits, kRows, false>(variant, span, wide, x, column, out);
-    }
+}
+
+template <typename Vector, int kDigits, bool kSharedZero>
+void multiply_span(const Span& span, const uint8_t* wide, const SplitTile& x, int64_t rows, const Ahead& ahead,
+                   const TileSums& to) {
+  constexpr int kRows = Vector::kTileRows[kDigits - 1];
+  if (span.blocks == 1) {
+    return multiply_tiles<Vector, kDigits, kRows, kSharedZero, true>(span, wide, x, rows, ahead, to);
   }
+  multiply_tiles<Vector, kDigits, kRows, kSharedZero, false>(span, wide, x, rows, ahead, to);
+}
+
+template <typename Vector, int kDigits>
+void multiply_digits(const DigitVariant& variant, const Span& span, const uint8_t* wide, const SplitTile& x,
+                     int64_t rows, const Ahead& ahead, const TileSums& to) {
+  if (variant.shared_zero) return multiply_span<Vector, kDigits, true>(span, wide, x, rows, ahead, to);
+  multiply_span<Vector, kDigits, false>(span, wide, x, rows, ahead, to);
 }
 
 template <typename Vector>
-void multiply(const DigitVariant& variant, const Span& span, const uint8_t* wide, const SplitTile& x, float* out) {
-  constexpr auto& kRows = Vector::kTileRows;
-  if (variant.digits == 1) return multiply_rows<Vector, 1, kRows[0]>(variant, span, wide, x, out);
-  if (variant.digits == 2) return multiply_rows<Vector, 2, kRows[1]>(variant, span, wide, x, out);
-  multiply_rows<Vector, 3, kRows[2]>(variant, span, wide, x, out);
+void multiply(const DigitVariant& variant, const Span& span, const uint8_t* wide, const SplitTile& x, int64_t rows,
+              const Ahead& ahead, const TileSums& to) {
+  if (variant.digits == 1) return multiply_digits<Vector, 1>(variant, span, wide, x, rows, ahead, to);
+  if (variant.digits == 2) return multiply_digits<Vector, 2>(variant, span, wide, x, rows, ahead, to);
+  multiply_digits<Vector, 3>(variant, span, wide, x, rows, ahead, to);
 }
 
 }  // namespace

@@ -20,10 +20,13 @@ struct NeonDigits {
   static Floats multiply(Floats a, Floats b) { return vmulq_f32(a, b); }
   static Floats multiply_add(Floats a, Floats b, Floats c) { return vfmaq_f32(c, a, b); }
   static Floats to_floats(Integers v) { return vcvtq_f32_s32(v); }
+  static Floats as_floats(Integers v) { return vreinterpretq_f32_s32(v); }
+  static Integers as_integers(Floats v) { return vreinterpretq_s32_f32(v); }
 
   static Integers load_bytes(const void* p) { return vld1q_s32(static_cast<const int32_t*>(p)); }
   static void store(uint8_t* p, Integers v) { vst1q_s32(reinterpret_cast<int32_t*>(p), v); }
   static Integers broadcast(int32_t v) { return vdupq_n_s32(v); }
+  static Integers broadcast_from(const int32_t* p) { return vld1q_dup_s32(p); }
   static Integers add(Integers a, Integers b) { return vaddq_s32(a, b); }
   static Integers multiply_low(Integers a, Integers b) { return vmulq_s32(a, b); }
   static Integers shift_left_8(Integers v) { return vshlq_n_s32(v, 8); }

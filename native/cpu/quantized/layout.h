@@ -109,10 +109,13 @@ struct PackedMatrix {
     }
   }
 
-  // Groups of 128 columns and more have their blocks each to itself; smaller ones come together.
+  // The most blocks of a span: groups of 128 columns and more have their blocks each to itself; smaller ones come
+  // together.
+  int64_t blocks_together() const { return group_size >= 128 ? 1 : kBlockDepth / padded_depth(group_size); }
+
   template <typename Body>
   void for_spans(Body&& body) const {
-    const int64_t together = group_size >= 128 ? 1 : kBlockDepth / padded_depth(group_size);
+    const int64_t together = blocks_together();
     Span span = {};
     for_blocks([&](int64_t block, int64_t k, int64_t depth, int64_t offset) {
       if (span.blocks == together) {

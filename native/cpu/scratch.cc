@@ -19,7 +19,7 @@ struct Scratch {
   size_t bytes = 0;
 };
 
-thread_local Scratch of_call, of_chunk, of_operand;
+thread_local Scratch of_call, of_chunk, of_operand, of_copy;
 
 tersor_status grow(tersor_context* context, Scratch& own, size_t bytes, void** out) {
   if (bytes > own.bytes) {
@@ -45,6 +45,10 @@ tersor_status chunk_scratch(tersor_context* context, size_t bytes, void** out) {
 
 tersor_status operand_scratch(tersor_context* context, size_t bytes, void** out) {
   return grow(context, of_operand, bytes, out);
+}
+
+tersor_status copy_scratch(tersor_context* context, size_t bytes, void** out) {
+  return grow(context, of_copy, bytes, out);
 }
 
 }  // namespace tersor::cpu

@@ -15,4 +15,7 @@ tersor_status chunk_scratch(tersor_context* context, size_t bytes, void** out);
 // The same for what an operation makes and hands to others, which take scratch() of their own.
 tersor_status operand_scratch(tersor_context* context, size_t bytes, void** out);
 
+// The same for what a thread lays out once for all its chunks of a loop; see own_copies.h.
+tersor_status copy_scratch(tersor_context* context, size_t bytes, void** out);
+
 }  // namespace tersor::cpu

@@ -1,11 +1,12 @@
 #include "cpu/sparse/block_gemm.h"
 
 #include <algorithm>
+#include <atomic>
 
 #include "cpu/epilogue/epilogue.h"
 #include "cpu/operations.h"
+#include "cpu/own_copies.h"
 #include "cpu/parallel.h"
-#include "cpu/scratch.h"
 #include "cpu/vector/transpose_four.h"
 #include "cpu/view.h"
 
@@ -22,7 +23,7 @@ const KernelList<BlockKernel> block_gemm_kernels("block_gemm", {
 
 namespace {
 
-constexpr int64_t kPassRows = 128;                // of x at most, whose sums of a panel stay in L1
+constexpr int64_t kPassRows = 64;                 // of x at most that a thread lays out and multiplies at a time
 constexpr int64_t kPassBytes = int64_t{1} << 20;  // of x, which every panel reads: they stay in L2
 constexpr int64_t kStep = 128;  // columns of a panel's blocks that meet all of them before the next: 16 KB of weight
 constexpr int64_t kProductsPerChunk = int64_t{1} << 19;
@@ -59,42 +60,49 @@ class BlockProduct {
         epilogue_(make_epilogue(epilogue, w->rows)) {}
 
   tersor_status run(tersor_context* context) const {
-    void* memory;
+    if (m_ == 0 || panels_ == 0) return TERSOR_OK;
     const int64_t row_bytes = std::max<int64_t>(1, padded_) * static_cast<int64_t>(sizeof(float));
     const int64_t pass =
         std::clamp(kPassBytes / row_bytes / kBlockTokens, int64_t{4}, kPassRows / kBlockTokens) * kBlockTokens;
     const int64_t most = std::min(pass, (m_ + kBlockTokens - 1) / kBlockTokens * kBlockTokens);
-    tersor_status status = scratch(context, static_cast<size_t>(most * row_bytes), &memory);
-    auto* laid_out = static_cast<float*>(memory);
-    for (int64_t row = 0; row < m_ && status == TERSOR_OK; row += pass) {
-      const int64_t rows = std::min(pass, m_ - row), tiles = (rows + kBlockTokens - 1) / kBlockTokens;
-      status = for_chunks(context, tiles, row_grain(kBlockTokens * padded_), [&](int64_t begin, int64_t end) {
-        for (int64_t tile = begin; tile < end; ++tile) {
-          const int64_t first = row + tile * kBlockTokens;
-          lay_out(x_ + first * w_->cols, w_->cols, std::min(kBlockTokens, row + rows - first), padded_,
-                  laid_out + tile * kBlockTokens * padded_);
-        }
-      });
-      if (status == TERSOR_OK) status = multiply(context, row, rows, laid_out);
-    }
-    return status;
+    const OwnCopies copies(static_cast<size_t>(most * row_bytes));
+    // Reading a weight takes as long as some products with it.
+    const int64_t products = (most + kReadingCost) * elements_of(&w_->values) / panels_;
+    const int64_t group = std::clamp<int64_t>(kProductsPerChunk / std::max<int64_t>(1, products), 1, panels_);
+    const int64_t groups = (panels_ + group - 1) / group;
+    std::atomic<bool> out_of_memory{false};
+    const tersor_status status =
+        for_chunks(context, (m_ + pass - 1) / pass * groups, 1, [&](int64_t chunk, int64_t) {
+          const int64_t row = chunk / groups * pass, rows = std::min(pass, m_ - row), panel = chunk % groups * group;
+          const auto* x = static_cast<const float*>(
+              copies.get(row, [&](void* to) { lay_out_rows(row, rows, static_cast<float*>(to)); }));
+          if (x == nullptr) {
+            out_of_memory = true;
+            return;
+          }
+          multiply(row, rows, x, panel, std::min(panels_, panel + group));
+        });
+    if (status != TERSOR_OK || !out_of_memory) return status;
+    return fail(context, TERSOR_OUT_OF_MEMORY, "expected %lld bytes of working memory, got none",
+                static_cast<long long>(most * row_bytes));
   }
 
  private:
-  tersor_status multiply(tersor_context* context, int64_t row, int64_t rows, const float* x) const {
-    // Reading a weight takes as long as some products with it.
-    const int64_t products = (rows + kReadingCost) * elements_of(&w_->values) / std::max<int64_t>(1, panels_);
-    const int64_t grain = std::max<int64_t>(1, kProductsPerChunk / std::max<int64_t>(1, products));
-    return for_chunks(context, panels_, grain, [&](int64_t begin, int64_t end) {
-      alignas(64) float sums[kPassRows * kBlockLargestRows];
-      for (int64_t panel = begin; panel < end; ++panel) {
-        std::fill(sums, sums + rows * kBlockLargestRows, 0.0f);
-        multiply_panel(panel, rows, x, sums);
-        const int64_t column = panel * w_->block_rows;
-        const EpilogueTile tile = {row, rows, column, std::min<int64_t>(w_->block_rows, w_->rows - column)};
-        apply_epilogue(epilogue_, tile, sums, kBlockLargestRows, y_);
-      }
-    });
+  void lay_out_rows(int64_t row, int64_t rows, float* to) const {
+    for (int64_t i = 0; i < rows; i += kBlockTokens) {
+      lay_out(x_ + (row + i) * w_->cols, w_->cols, std::min(kBlockTokens, rows - i), padded_, to + i * padded_);
+    }
+  }
+
+  void multiply(int64_t row, int64_t rows, const float* x, int64_t begin, int64_t end) const {
+    alignas(64) float sums[kPassRows * kBlockLargestRows];
+    for (int64_t panel = begin; panel < end; ++panel) {
+      std::fill(sums, sums + rows * kBlockLargestRows, 0.0f);
+      multiply_panel(panel, rows, x, sums);
+      const int64_t column = panel * w_->block_rows;
+      const EpilogueTile tile = {row, rows, column, std::min<int64_t>(w_->block_rows, w_->rows - column)};
+      apply_epilogue(epilogue_, tile, sums, kBlockLargestRows, y_);
+    }
   }
 
   void multiply_panel(int64_t panel, int64_t rows, const float* x, float* sums) const {

@@ -6,6 +6,7 @@
 #include <type_traits>
 
 #include "cpu/epilogue/epilogue.h"
+#include "cpu/own_copies.h"
 #include "cpu/parallel.h"
 #include "cpu/scratch.h"
 #include "cpu/sparse/csr_activations.h"
@@ -50,7 +51,6 @@ const KernelList<TransposeKernel> transpose_kernels("transpose", {
 
 namespace {
 
-constexpr int64_t kFewestChunks = 4;                 // when there are fewer, activations are shared out too
 constexpr int64_t kUnitsPerTask = int64_t{1} << 15;  // a unit of w for one plane is half a nanosecond
 constexpr int64_t kStrip = 64;                       // columns of y finished at a time
 
@@ -100,19 +100,17 @@ class CsrProduct {
 
   tersor_status run(tersor_context* context) const {
     if (x_.count() == 0 || w_.header().rows == 0) return TERSOR_OK;
-    if (x_.count() == 1) return run_single(context);
-    return x_.for_passes(context, [&](int64_t first_plane, int64_t planes, const Word* x) {
-      return run_planes(context, first_plane, planes, x);
-    });
+    return x_.count() == 1 ? run_single(context) : run_planes(context);
   }
 
  private:
   using Tile = typename CsrActivations<Word>::Tile;
 
   tersor_status run_single(tersor_context* context) const {
-    const Word* x = nullptr;
-    if (const tersor_status status = x_.lay_out_single(context, &x); status != TERSOR_OK) return status;
-    return for_tasks(context, 1, 1, [&](const CsrChunk& chunk, int64_t, int64_t, Word* sums) {
+    const OwnCopies copies = x_.copies_of_single();
+    return for_tasks(context, 1, [&](const CsrChunk& chunk, int64_t, int64_t, Word* sums) {
+      const Word* x = x_.laid_out_single(copies);
+      if (x == nullptr) return false;
       add_blocks(chunk, [&](const CsrBlock& block) {
         kernel_(w_.groups(block), block.groups, w_.data(), x + x_.place_in_single(block.block), 0, 0, sums);
       });
@@ -121,25 +119,27 @@ class CsrProduct {
         float outputs[kStrip];
         apply_epilogue(epilogue_, {0, 1, column, width}, finish_(column, width, 1, sums + row, outputs), kStrip, y_);
       }
+      return true;
     });
   }
 
-  tersor_status run_planes(tersor_context* context, int64_t first_plane, int64_t planes, const Word* x) const {
-    return for_tasks(context, planes, w_.header().chunks < kFewestChunks ? x_.widest() : planes,
-                     [&](const CsrChunk& chunk, int64_t begin, int64_t end, Word* sums) {
-                       const auto sums_of = [&](const Tile& tile) {
-                         return sums + (tile.first - begin) * (chunk.rows + 1) * kCsrLanes;
-                       };
-                       add_blocks(chunk, [&](const CsrBlock& block) {
-                         x_.for_tiles(begin, end, [&](const Tile& tile) {
-                           kernel_(w_.groups(block), block.groups, w_.data(), x + x_.place_of(tile, block.block),
-                                   tile.planes, x_.plane_words(), sums_of(tile));
-                         });
-                       });
-                       x_.for_tiles(begin, end, [&](const Tile& tile) {
-                         write(chunk, {first_plane + tile.first, tile.planes}, sums_of(tile));
-                       });
-                     });
+  tersor_status run_planes(tersor_context* context) const {
+    const OwnCopies copies = x_.copies(at_once());
+    return for_tasks(context, kCsrLanes, [&](const CsrChunk& chunk, int64_t first, int64_t planes, Word* sums) {
+      const Word* x = x_.laid_out(copies, first, planes);
+      if (x == nullptr) return false;
+      const auto sums_of = [&](const Tile& tile) { return sums + tile.first * (chunk.rows + 1) * kCsrLanes; };
+      add_blocks(chunk, [&](const CsrBlock& block) {
+        x_.for_tiles(0, planes, [&](const Tile& tile) {
+          kernel_(w_.groups(block), block.groups, w_.data(), x + x_.place_of(tile, block.block), tile.planes,
+                  x_.plane_words(), sums_of(tile));
+        });
+      });
+      x_.for_tiles(0, planes, [&](const Tile& tile) {
+        write(chunk, {first + tile.first, tile.planes}, sums_of(tile));
+      });
+      return true;
+    });
   }
 
   // Turns a chunk's sums of a tile back and finishes them.
@@ -163,41 +163,42 @@ class CsrProduct {
     }
   }
 
+  // Planes that a task lays out and multiplies: with more it would read the weight from the L2 cache again all the
+  // same.
+  int64_t at_once() const { return std::min(x_.planes(), x_.widest()); }
+
   template <typename Body>
   void add_blocks(const CsrChunk& chunk, Body&& body) const {
     const CsrBlock* blocks = w_.blocks(chunk);
     for (const CsrBlock* block = blocks; block != blocks + chunk.blocks; ++block) body(*block);
   }
 
-  // body(chunk, begin, end, sums) for every chunk and `at_once` of `planes` planes, in parallel; sums start at 0.
+  // body(chunk, first plane, planes, sums) for every chunk and some planes of x, in parallel; sums start at 0, and
+  // `lanes` of a plane are used. All chunks for the same planes follow each other: a thread lays few of them out.
   template <typename Body>
-  tersor_status for_tasks(tersor_context* context, int64_t planes, int64_t at_once, Body&& body) const {
+  tersor_status for_tasks(tersor_context* context, int64_t lanes, Body&& body) const {
     const CsrHeader& header = w_.header();
-    const int64_t parts = (planes + at_once - 1) / at_once;
-    const int64_t lanes = x_.count() == 1 ? 1 : std::min(at_once, planes) * kCsrLanes;
-    const int64_t units_per_task =
-        header.bytes / header.slot_bytes() * kCsrLanes / header.chunks * std::min(at_once, planes);
+    const int64_t at_once = this->at_once(), parts = (x_.planes() + at_once - 1) / at_once;
+    const int64_t units_per_task = header.bytes / header.slot_bytes() * kCsrLanes / header.chunks * at_once;
     std::atomic<bool> out_of_memory{false};
     const tersor_status status = for_chunks(
-        context, header.chunks * parts, std::max<int64_t>(1, kUnitsPerTask / std::max<int64_t>(1, units_per_task)),
+        context, parts * header.chunks, std::max<int64_t>(1, kUnitsPerTask / std::max<int64_t>(1, units_per_task)),
         [&](int64_t begin, int64_t end) {
           tersor_context own{};
           void* sums = nullptr;
-          const size_t bytes = static_cast<size_t>((header.most_rows + 1) * lanes) * sizeof(Word);
-          if (chunk_scratch(&own, bytes, &sums) != TERSOR_OK) {
-            out_of_memory = true;
-            return;
+          const size_t bytes = static_cast<size_t>((header.most_rows + 1) * at_once * lanes) * sizeof(Word);
+          bool done = chunk_scratch(&own, bytes, &sums) == TERSOR_OK;
+          for (int64_t i = begin; i < end && done; ++i) {
+            const CsrChunk& chunk = w_.chunk(i % header.chunks);
+            const int64_t first = i / header.chunks * at_once, planes = std::min(at_once, x_.planes() - first);
+            std::memset(sums, 0, static_cast<size_t>((chunk.rows + 1) * planes * lanes) * sizeof(Word));
+            done = body(chunk, first, planes, static_cast<Word*>(sums));
           }
-          for (int64_t i = begin; i < end; ++i) {
-            const CsrChunk& chunk = w_.chunk(i / parts);
-            const int64_t plane = i % parts * at_once;
-            std::memset(sums, 0, static_cast<size_t>((chunk.rows + 1) * lanes) * sizeof(Word));
-            body(chunk, plane, std::min(planes, plane + at_once), static_cast<Word*>(sums));
-          }
+          if (!done) out_of_memory = true;
         });
     if (status != TERSOR_OK || !out_of_memory) return status;
-    return fail(context, TERSOR_OUT_OF_MEMORY, "expected working memory for the sums of %lld rows, got none",
-                static_cast<long long>(header.most_rows));
+    return fail(context, TERSOR_OUT_OF_MEMORY, "expected working memory for %lld activations, got none",
+                static_cast<long long>(x_.count()));
   }
 
   CsrKernel<Word>* kernel_;

@@ -40,19 +40,30 @@ class CsrSddmm {
   tersor_status run(tersor_context* context) const {
     std::fill(values_, values_ + nonzeros_, 0.0f);
     if (x_.count() == 0 || nonzeros_ == 0) return TERSOR_OK;
-    return x_.for_passes(context, [&](int64_t first_plane, int64_t planes, const float* x) {
-      std::atomic<bool> out_of_memory{false};
-      const tersor_status status = for_chunks(context, w_.header().chunks, 1, [&](int64_t c, int64_t) {
-        tersor_context own{};
-        if (add_chunk(&own, c, first_plane, planes, x) != TERSOR_OK) out_of_memory = true;
-      });
-      if (status != TERSOR_OK || !out_of_memory) return status;
-      return fail(context, TERSOR_OUT_OF_MEMORY, "expected working memory for the gradients of %lld nonzeros, got none",
-                  static_cast<long long>(nonzeros_));
-    });
+    const int64_t at_once = std::min(x_.planes(), kMostPlanes);
+    for (int64_t first = 0; first < x_.planes(); first += at_once) {
+      const tersor_status status = add_planes(context, first, std::min(at_once, x_.planes() - first));
+      if (status != TERSOR_OK) return status;
+    }
+    return TERSOR_OK;
   }
 
  private:
+  static constexpr int64_t kMostPlanes = 8;  // with which a chunk's sums are formed before they go to their places
+
+  tersor_status add_planes(tersor_context* context, int64_t first, int64_t planes) const {
+    const OwnCopies copies = x_.copies(planes);
+    std::atomic<bool> out_of_memory{false};
+    const tersor_status status = for_chunks(context, w_.header().chunks, 1, [&](int64_t c, int64_t) {
+      tersor_context own{};
+      const float* x = x_.laid_out(copies, first, planes);
+      if (x == nullptr || add_chunk(&own, c, first, planes, x) != TERSOR_OK) out_of_memory = true;
+    });
+    if (status != TERSOR_OK || !out_of_memory) return status;
+    return fail(context, TERSOR_OUT_OF_MEMORY, "expected working memory for the gradients of %lld nonzeros, got none",
+                static_cast<long long>(nonzeros_));
+  }
+
   tersor_status add_chunk(tersor_context* context, int64_t c, int64_t first_plane, int64_t planes,
                           const float* x) const {
     const CsrChunk& chunk = w_.chunk(c);

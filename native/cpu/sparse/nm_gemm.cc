@@ -1,9 +1,11 @@
 #include "cpu/sparse/nm_gemm.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cstring>
 
 #include "cpu/operations.h"
+#include "cpu/own_copies.h"
 #include "cpu/parallel.h"
 #include "cpu/scratch.h"
 #include "cpu/view.h"
@@ -53,68 +55,58 @@ class NmRun {
     return {row, rows, panel * kNmRows, std::min(kNmRows, w_.rows - panel * kNmRows)};
   }
 
-  // --- rows of x [0, end) turned, two tiles of `lanes` at a time so that the sums of some panels stay in L2 ----------
+  // --- rows of x [0, end) turned, a tile of `lanes` at a time
+  // ----------------------------------------------------------
 
-  static constexpr int64_t kTiles = 2;
-  static constexpr int64_t kSumsBytes = int64_t{64} << 10;
+  static constexpr int64_t kMostPanels = 8;  // that a block of x is brought into L1 for
+  static constexpr int64_t kMostLanes = 64;
 
   int64_t turned_floats() const { return chunks_ * kNmColumns * tiles_.lanes; }
   int64_t sums_floats() const { return kNmRows * tiles_.lanes; }
 
   tersor_status run_turned(tersor_context* context, int64_t end) const {
     if (end == 0) return TERSOR_OK;
-    const int64_t rows = kTiles * tiles_.lanes;
-    void* memory;
-    tersor_status status = scratch(context, static_cast<size_t>(kTiles * turned_floats()) * 4, &memory);
-    for (int64_t row = 0; row < end && status == TERSOR_OK; row += rows) {
-      auto* turned = static_cast<float*>(memory);
-      status = turn(context, row, std::min(end, row + rows), turned);
-      if (status == TERSOR_OK) status = multiply_turned(context, row, std::min(end, row + rows), turned);
+    const OwnCopies copies(static_cast<size_t>(turned_floats()) * sizeof(float));
+    const int64_t tiles = (end + tiles_.lanes - 1) / tiles_.lanes;
+    // Fewer panels a task when there would be too few tasks for the threads.
+    const int64_t group = std::clamp<int64_t>(panels_ / 4, 1, kMostPanels), groups = (panels_ + group - 1) / group;
+    std::atomic<bool> out_of_memory{false};
+    const tersor_status status = for_chunks(context, tiles * groups, 1, [&](int64_t task, int64_t) {
+      const int64_t row = task / groups * tiles_.lanes, panel = task % groups * group;
+      const void* x = copies.get(row, [&](void* to) { turn(row, end, static_cast<float*>(to)); });
+      if (x == nullptr) {
+        out_of_memory = true;
+        return;
+      }
+      multiply_turned(row, end, panel, std::min(group, panels_ - panel), static_cast<const float*>(x));
+    });
+    if (status != TERSOR_OK || !out_of_memory) return status;
+    return fail(context, TERSOR_OUT_OF_MEMORY, "expected working memory for %lld rows, got none",
+                static_cast<long long>(tiles_.lanes));
+  }
+
+  // Lays rows of x from `begin` on, to `end` at most, out as [chunk * 16 + column][lane].
+  void turn(int64_t begin, int64_t end, float* turned) const {
+    for (int64_t lane = 0; lane < tiles_.lanes; lane += 16) {
+      const int64_t row = std::min(begin + lane, end);
+      for (int64_t chunk = 0; chunk < chunks_; ++chunk) {
+        const float* x = product_.x + (row == end ? 0 : row * w_.columns + chunk * w_.chunk_columns());
+        tiles_.turn(x, w_.columns, std::min<int64_t>(16, end - row), columns_of_chunk(chunk),
+                    turned + chunk * kNmColumns * tiles_.lanes + lane, tiles_.lanes);
+      }
     }
-    return status;
   }
 
-  // Lays rows [begin, end) of x out as [tile][chunk * 16 + column][lane].
-  tersor_status turn(tersor_context* context, int64_t begin, int64_t end, float* turned) const {
-    const int64_t lanes = tiles_.lanes, tiles = (end - begin + lanes - 1) / lanes;
-    return for_chunks(context, tiles * lanes / 16, row_grain(2 * 16 * w_.columns), [&](int64_t from, int64_t to) {
-      for (int64_t i = from; i < to; ++i) {
-        const int64_t lane = i * 16 % lanes, row = std::min(begin + i * 16, end);
-        float* tile = turned + i * 16 / lanes * turned_floats() + lane;
-        for (int64_t chunk = 0; chunk < chunks_; ++chunk) {
-          const float* x = product_.x + (row == end ? 0 : row * w_.columns + chunk * w_.chunk_columns());
-          tiles_.turn(x, w_.columns, std::min<int64_t>(16, end - row), columns_of_chunk(chunk),
-                      tile + chunk * kNmColumns * lanes, lanes);
-        }
+  void multiply_turned(int64_t row, int64_t end, int64_t first, int64_t count, const float* x) const {
+    alignas(64) float sums[kMostPanels * kNmRows * kMostLanes];
+    for (int64_t chunk = 0; chunk < chunks_; chunk += tiles_.turned_chunks) {
+      const int64_t depth = std::min(tiles_.turned_chunks, chunks_ - chunk);
+      for (int64_t j = 0; j < count; ++j) {
+        tiles_.turned(chunks_of(first + j, chunk, depth), x + chunk * kNmColumns * tiles_.lanes, chunk > 0,
+                      sums + j * sums_floats());
       }
-    });
-  }
-
-  tersor_status multiply_turned(tersor_context* context, int64_t begin, int64_t end, const float* turned) const {
-    const int64_t lanes = tiles_.lanes, tiles = (end - begin + lanes - 1) / lanes;
-    // As many panels as a block of x is brought into L1 for; fewer when there would be too few groups for the threads.
-    const int64_t group = std::clamp<int64_t>(panels_ / 4, 1, kSumsBytes / (kTiles * sums_floats() * 4));
-    return for_chunks(context, (panels_ + group - 1) / group, 1, [&](int64_t from, int64_t to) {
-      alignas(64) float sums[kSumsBytes / 4];
-      for (int64_t i = from; i < to; ++i) {
-        const int64_t first = i * group, count = std::min(group, panels_ - first);
-        for (int64_t chunk = 0; chunk < chunks_; chunk += tiles_.turned_chunks) {
-          const int64_t depth = std::min(tiles_.turned_chunks, chunks_ - chunk);
-          for (int64_t tile = 0; tile < tiles; ++tile) {
-            const float* x = turned + tile * turned_floats() + chunk * kNmColumns * lanes;
-            for (int64_t j = 0; j < count; ++j) {
-              tiles_.turned(chunks_of(first + j, chunk, depth), x, chunk > 0,
-                            sums + (tile * group + j) * sums_floats());
-            }
-          }
-        }
-        for (int64_t tile = 0; tile < tiles; ++tile) {
-          for (int64_t j = 0; j < count; ++j) {
-            write_turned(first + j, begin + tile * lanes, end, sums + (tile * group + j) * sums_floats());
-          }
-        }
-      }
-    });
+    }
+    for (int64_t j = 0; j < count; ++j) write_turned(first + j, row, end, sums + j * sums_floats());
   }
 
   void write_turned(int64_t panel, int64_t row, int64_t end, const float* sums) const {

@@ -270,7 +270,7 @@ enum { TERSOR_SVD_BATCHED_LIMIT = 64 };
 typedef struct tersor_svd_randomized_options {
   uint64_t seed;
   int32_t oversampling;  // columns of the random basis beyond the rank, >= 0
-  int32_t power;         // applications of a^T a to it, >= 1
+  int32_t power;         // times that a^T a is applied, the first perhaps by half, >= 1
 } tersor_svd_randomized_options;
 
 // How rows that a batch touched are updated; v is the first state tensor, m and v of Adam are the first and the second.

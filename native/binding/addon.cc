@@ -27,9 +27,10 @@ std::span<const Operation* const> all_operations() {
   static const std::vector<const Operation*>& all = *[] {
     auto* list = new std::vector<const Operation*>;  // never destroyed: a job may run at process exit
     for (const auto family :
-         {memory_operations(), product_operations(), elementwise_operations(), embedding_operations(),
-          attention_operations(), convolution_operations(), loss_operations(), compression_operations(),
-          optimizer_operations(), search_operations(), codebook_operations()}) {
+         {memory_operations(), product_operations(), sparse_operations(), decomposition_operations(),
+          elementwise_operations(), embedding_operations(), attention_operations(), convolution_operations(),
+          loss_operations(), compression_operations(), optimizer_operations(), search_operations(),
+          codebook_operations()}) {
       for (const Operation& operation : family) list->push_back(&operation);
     }
     return list;

@@ -64,6 +64,8 @@ constexpr Operation operation(const char* name, size_t arity) {
 
 std::span<const Operation> memory_operations();
 std::span<const Operation> product_operations();
+std::span<const Operation> sparse_operations();
+std::span<const Operation> decomposition_operations();
 std::span<const Operation> elementwise_operations();
 std::span<const Operation> embedding_operations();
 std::span<const Operation> attention_operations();

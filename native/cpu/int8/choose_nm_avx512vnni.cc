@@ -71,13 +71,31 @@ __m512i columns_of(const uint8_t* x) {
   return _mm512_set1_epi64(eight);
 }
 
+// The last steps of rows of x, which are fewer than eight, as eight.
+template <int kTileRows>
+[[gnu::noinline]] void copy_last(const uint8_t* x, int64_t stride, int64_t bytes, uint8_t* to) {
+  constexpr int64_t kBytes = kNmInt8Steps * kInt8Depth;
+  std::memset(to, 0, kTileRows * kBytes);
+  for (int64_t i = 0; i < kTileRows; ++i) std::memcpy(to + i * kBytes, x + i * stride, static_cast<size_t>(bytes));
+}
+
+// Of sums and what decodes masks, as many as there are registers for: tables for a mask of one take four.
+template <int kHeld>
+inline constexpr int kMostChains = kHeld == 1 ? 12 : 24;
+
 // 16 columns or all 32: the fewer, the more rows share the decoding of a mask.
 template <int kHeld, int kBits, int kTileRows, int kVectors>
 void multiply_rows(const Int8Panel& p) {
   constexpr int kSteps = kInt8Depth / kHeld, kWords = kNmInt8Steps / kSteps;
   constexpr int kTogether = 8 / kBits;  // words of values that share their bytes
   constexpr int64_t kHalfBytes = kNmInt8HalfRows * 4 + kWords * 64 / kTogether;
-  constexpr int kChains = kTileRows * kVectors, kSets = kChains <= 8 ? 2 : 1;
+  constexpr int kChains = kTileRows * kVectors, kSets = kChains <= 8 && 2 * kChains <= kMostChains<kHeld> ? 2 : 1;
+  // Rows of x may end with the last steps. Before there are sums, which no register keeps over a call.
+  constexpr int64_t kLastBytes = kNmInt8Steps * kInt8Depth;
+  alignas(64) uint8_t last[kTileRows * kLastBytes];
+  if (const int64_t over = p.steps % kNmInt8Steps; over > 0) {
+    copy_last<kTileRows>(p.x + (p.steps - over) * kInt8Depth, p.x_stride, over * kInt8Depth, last);
+  }
   Sums<kTileRows, kVectors> sums[kSets];
   start<kTileRows>(p, sums[0]);
   for (int set = 1; set < kSets; ++set) {
@@ -132,15 +150,7 @@ void multiply_rows(const Int8Panel& p) {
     w += 2 * kHalfBytes;
     x += kNmInt8Steps * kInt8Depth;
   }
-  if (left > 0) {
-    // Rows of x may end with these steps.
-    constexpr int64_t kBytes = kNmInt8Steps * kInt8Depth;
-    alignas(64) uint8_t last[kTileRows * kBytes] = {};
-    for (int64_t i = 0; i < kTileRows; ++i) {
-      std::memcpy(last + i * kBytes, x + i * p.x_stride, static_cast<size_t>(left * kInt8Depth));
-    }
-    eight(w, last, kBytes);
-  }
+  if (left > 0) eight(w, last, kLastBytes);
   add_sets(sums);
   finish<kTileRows>(p, sums[0]);
 }
@@ -150,7 +160,7 @@ void multiply(const Int8Panel& p) {
   if constexpr (kTileRows > 1) {
     if (p.rows < kTileRows) return multiply<kHeld, kBits, kTileRows - 1>(p);
   }
-  if constexpr (kTileRows <= kNmChosenRows / 2) {
+  if constexpr (kTileRows <= kNmChosenRows / 2 && 2 * kTileRows <= kMostChains<kHeld>) {
     multiply_rows<kHeld, kBits, kTileRows, 2>(p);
   } else {
     multiply_rows<kHeld, kBits, kTileRows, 1>(p);

@@ -8,7 +8,7 @@ namespace {
 struct AvxVnni {
   using Integers = __m256i;
   using Floats = __m256;
-  static constexpr int kWidth = 8;
+  static constexpr int kWidth = 8, kRegisters = 16;
   static constexpr int kTileRows[kMostDigits] = {6, 3, 2};
 
   static Floats load(const float* p) { return _mm256_loadu_ps(p); }

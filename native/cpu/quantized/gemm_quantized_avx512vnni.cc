@@ -9,7 +9,7 @@ namespace {
 struct Avx512Vnni {
   using Integers = __m512i;
   using Floats = __m512;
-  static constexpr int kWidth = 16;
+  static constexpr int kWidth = 16, kRegisters = 32;
   static constexpr int kTileRows[kMostDigits] = {8, 4, 4};
 
   static Floats load(const float* p) { return _mm512_loadu_ps(p); }

@@ -1,9 +1,10 @@
 // Int8 units that add four products at a time (AVX-512 VNNI, AVX-VNNI, NEON), written once for all widths. Anonymous,
 // so that each file that includes it has its own code for its own ISA.
 //
-// Vector brings the types Integers and Floats, kWidth (lanes of 32 bits), and the operations used below.
+// Vector brings the types Integers and Floats, kWidth (lanes of 32 bits), kRegisters, and the operations used below.
 #pragma once
 
+#include <algorithm>
 #include <cstring>
 
 #include "cpu/quantized/gemm_quantized_digits.h"
@@ -395,18 +396,29 @@ template <typename Vector, int kDigits, int kRows, bool kSharedZero, int kColumn
 [[gnu::noinline]] void multiply_several(const uint8_t* block, const Span& span, const int8_t* digits,
                                         const int32_t* starts, const RowScale* rows, float* out, const float* from,
                                         const uint8_t* ahead, int64_t ahead_step, int64_t start_stride) {
-  alignas(64) float partial[kRows][2 * Vector::kWidth];
-  clear<Vector, kRows>(partial);
+  // gcc 12 takes the elements of an array that it knows for registers, and pushes others out when there are too few:
+  // what has no room stands in one that it does not know.
+  constexpr int kRoom = (Vector::kRegisters - 2 * kRows * kDigits - 5) / 2;
+  constexpr int kKept = std::clamp(kRoom, 0, kRows), kOthers = kRows - kKept;
+  alignas(64) float kept[std::max(kKept, 1)][2 * Vector::kWidth], memory[std::max(kOthers, 1)][2 * Vector::kWidth];
+  auto* others = memory;
+  __asm__("" : "+r"(others) : : "memory");
+  clear<Vector, kKept>(kept);
+  clear<Vector, kOthers>(others);
   for (int64_t i = 0; i < span.blocks; ++i, starts += start_stride) {
     const int64_t padded = padded_depth(span.depth_of(i));
     typename Vector::Integers sums[kRows * kDigits][2];
     multiply_block<Vector, kSharedZero>(block, padded, kColumn, digits, starts, ahead, ahead_step, sums);
-    add_block<Vector, kDigits, kRows>(sums, reinterpret_cast<const float*>(block) + kColumn, partial);
+    const auto* scales = reinterpret_cast<const float*>(block) + kColumn;
+    add_block<Vector, kDigits, kKept>(sums, scales, kept);
+    add_block<Vector, kDigits, kOthers>(sums + kKept * kDigits, scales, others);
     block += kBlockHeader + padded * kTileColumns;
     digits += padded * kRows * kDigits;
     ahead += padded / 4 * ahead_step;
   }
-  add_span<Vector, kRows>(partial, rows, kColumn, out, from);
+  add_span<Vector, kKept>(kept, rows, kColumn, out, from);
+  constexpr int kAt = kKept * kTileColumns;
+  add_span<Vector, kOthers>(others, rows + kKept, kColumn, out + kAt, from + kAt);
 }
 
 template <typename Vector, int kDigits, int kRows, bool kSharedZero, bool kOneBlock, int kColumn = 0>

@@ -11,7 +11,7 @@ namespace {
 struct NeonDigits {
   using Integers = int32x4_t;
   using Floats = float32x4_t;
-  static constexpr int kWidth = 4;
+  static constexpr int kWidth = 4, kRegisters = 32;
   static constexpr int kTileRows[kMostDigits] = {8, 4, 4};
 
   static Floats load(const float* p) { return vld1q_f32(p); }

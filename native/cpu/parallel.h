@@ -28,6 +28,18 @@ tersor_status for_chunks(tersor_context* context, int64_t count, int64_t grain, 
   return parallel_for(context->cancel, count, grain, body) ? TERSOR_OK : cancelled(context);
 }
 
+// body(begin, end) over [0, count), in parallel, which says whether it had the memory that it asked for; where one had
+// not, what out_of_memory() fails with.
+template <typename Body, typename Fail>
+tersor_status for_chunks_with_memory(tersor_context* context, int64_t count, int64_t grain, Body&& body,
+                                     Fail&& out_of_memory) {
+  std::atomic<bool> enough{true};
+  const tersor_status status = for_chunks(context, count, grain, [&](int64_t begin, int64_t end) {
+    if (!body(begin, end)) enough = false;
+  });
+  return status != TERSOR_OK || enough ? status : out_of_memory();
+}
+
 // Folds body(begin, end) -> T over [0, count): chunks are computed in parallel and combined in their order.
 // At most 256 chunks, so that partial results need no memory of their own.
 template <typename T, typename Combine, typename Body>

@@ -2,10 +2,9 @@
 import { TersorError } from '../../errors';
 import type { RandomStream } from '../../random';
 import type { UserItems } from '../log/user-items';
-import { dataStream } from '../streams';
 import { aliasTable } from './alias';
-import { checkCount, positivesOf } from './positives';
-import type { NegativeSampler } from './sampler';
+import { positivesOf } from './positives';
+import { type NegativeSampler, oneByOne } from './sampler';
 
 /** Draws from all items before the popularity of those that a user has not is added up. */
 const TRIES = 32;
@@ -62,21 +61,11 @@ export function popularityNegatives(
     return last;
   }
 
-  return (users, { count = 1, seed, epoch }) => {
-    checkCount(count, 'count');
-    const random = dataStream(seed, 'popularityNegatives', epoch);
-    const negatives = new Int32Array(users.length * count);
-    for (let i = 0; i < users.length; i++) {
-      const user = users[i] as number;
-      positives.check(user, 1);
-      for (let j = i * count; j < (i + 1) * count; j++) {
-        let item = draw(random);
-        for (let tries = 1; tries < TRIES && positives.has(user, item); tries++) item = draw(random);
-        negatives[j] = positives.has(user, item) ? drawAmongOthers(user, random) : item;
-      }
-    }
-    return negatives;
-  };
+  return oneByOne(positives, 'popularityNegatives', (user, random) => {
+    let item = draw(random);
+    for (let tries = 1; tries < TRIES && positives.has(user, item); tries++) item = draw(random);
+    return positives.has(user, item) ? drawAmongOthers(user, random) : item;
+  });
 }
 
 /**

@@ -1,8 +1,7 @@
 /** Negatives of which every item is as likely as any other. */
 import type { UserItems } from '../log/user-items';
-import { dataStream } from '../streams';
-import { checkCount, positivesOf } from './positives';
-import type { NegativeSampler } from './sampler';
+import { positivesOf } from './positives';
+import { type NegativeSampler, oneByOne } from './sampler';
 
 /**
  * Draws each negative uniformly among the items that the user has not in `train`. One random number gives the rank of the negative among
@@ -20,16 +19,7 @@ import type { NegativeSampler } from './sampler';
  */
 export function uniformNegatives(train: UserItems, items: number): NegativeSampler {
   const positives = positivesOf(train, items);
-  return (users, { count = 1, seed, epoch }) => {
-    checkCount(count, 'count');
-    const random = dataStream(seed, 'uniformNegatives', epoch);
-    const negatives = new Int32Array(users.length * count);
-    for (let i = 0; i < users.length; i++) {
-      const user = users[i] as number;
-      positives.check(user, 1);
-      const others = items - positives.count(user);
-      for (let j = i * count; j < (i + 1) * count; j++) negatives[j] = positives.other(user, random.integer(others));
-    }
-    return negatives;
-  };
+  return oneByOne(positives, 'uniformNegatives', (user, random) =>
+    positives.other(user, random.integer(items - positives.count(user))),
+  );
 }

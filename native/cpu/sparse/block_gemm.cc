@@ -1,7 +1,6 @@
 #include "cpu/sparse/block_gemm.h"
 
 #include <algorithm>
-#include <atomic>
 
 #include "cpu/epilogue/epilogue.h"
 #include "cpu/operations.h"
@@ -70,20 +69,18 @@ class BlockProduct {
     const int64_t products = (most + kReadingCost) * elements_of(&w_->values) / panels_;
     const int64_t group = std::clamp<int64_t>(kProductsPerChunk / std::max<int64_t>(1, products), 1, panels_);
     const int64_t groups = (panels_ + group - 1) / group;
-    std::atomic<bool> out_of_memory{false};
-    const tersor_status status = for_chunks(context, (m_ + pass - 1) / pass * groups, 1, [&](int64_t chunk, int64_t) {
+    const auto multiply_chunk = [&](int64_t chunk, int64_t) {
       const int64_t row = chunk / groups * pass, rows = std::min(pass, m_ - row), panel = chunk % groups * group;
       const auto* x = static_cast<const float*>(
           copies.get(row, [&](void* to) { lay_out_rows(row, rows, static_cast<float*>(to)); }));
-      if (x == nullptr) {
-        out_of_memory = true;
-        return;
-      }
+      if (x == nullptr) return false;
       multiply(row, rows, x, panel, std::min(panels_, panel + group));
+      return true;
+    };
+    return for_chunks_with_memory(context, (m_ + pass - 1) / pass * groups, 1, multiply_chunk, [&] {
+      return fail(context, TERSOR_OUT_OF_MEMORY, "expected %lld bytes of working memory, got none",
+                  static_cast<long long>(most * row_bytes));
     });
-    if (status != TERSOR_OK || !out_of_memory) return status;
-    return fail(context, TERSOR_OUT_OF_MEMORY, "expected %lld bytes of working memory, got none",
-                static_cast<long long>(most * row_bytes));
   }
 
  private:

@@ -1,7 +1,6 @@
 #include "cpu/sparse/csr_gemm.h"
 
 #include <algorithm>
-#include <atomic>
 #include <cstring>
 #include <type_traits>
 
@@ -180,8 +179,7 @@ class CsrProduct {
     const CsrHeader& header = w_.header();
     const int64_t at_once = this->at_once(), parts = (x_.planes() + at_once - 1) / at_once;
     const int64_t units_per_task = header.bytes / header.slot_bytes() * kCsrLanes / header.chunks * at_once;
-    std::atomic<bool> out_of_memory{false};
-    const tersor_status status = for_chunks(
+    return for_chunks_with_memory(
         context, parts * header.chunks, std::max<int64_t>(1, kUnitsPerTask / std::max<int64_t>(1, units_per_task)),
         [&](int64_t begin, int64_t end) {
           tersor_context own{};
@@ -194,11 +192,12 @@ class CsrProduct {
             std::memset(sums, 0, static_cast<size_t>((chunk.rows + 1) * planes * lanes) * sizeof(Word));
             done = body(chunk, first, planes, static_cast<Word*>(sums));
           }
-          if (!done) out_of_memory = true;
+          return done;
+        },
+        [&] {
+          return fail(context, TERSOR_OUT_OF_MEMORY, "expected working memory for %lld activations, got none",
+                      static_cast<long long>(x_.count()));
         });
-    if (status != TERSOR_OK || !out_of_memory) return status;
-    return fail(context, TERSOR_OUT_OF_MEMORY, "expected working memory for %lld activations, got none",
-                static_cast<long long>(x_.count()));
   }
 
   CsrKernel<Word>* kernel_;
@@ -209,6 +208,14 @@ class CsrProduct {
   Epilogue epilogue_;
 };
 
+// Of a weight that has been checked.
+tersor_status multiply_int8(CsrKernelI8* kernel, tersor_context* context, const tersor_tensor* x,
+                            const tersor_packed_csr* w, const tersor_int8_epilogue* e, const tersor_tensor* y) {
+  const Int8Sums finish{e->input_scale, static_cast<uint32_t>(e->input_zero_point), data_of<const float>(e->scales),
+                        elements_of(e->scales) == 1, data_of<const int32_t>(e->row_sums)};
+  return CsrProduct<Int8Sums>(kernel, x, w, finish, make_epilogue(&e->after, w->rows), y).run(context);
+}
+
 }  // namespace
 
 tersor_status csr_gemm_with(CsrKernelF32* kernel, tersor_context* context, const tersor_tensor* x,
@@ -218,11 +225,10 @@ tersor_status csr_gemm_with(CsrKernelF32* kernel, tersor_context* context, const
 }
 
 tersor_status csr_gemm_int8_with(CsrKernelI8* kernel, tersor_context* context, const tersor_tensor* x,
-                                 const tersor_packed_csr* w, const tersor_int8_epilogue* e, const tersor_tensor* y) {
+                                 const tersor_packed_csr* w, const tersor_int8_epilogue* epilogue,
+                                 const tersor_tensor* y) {
   if (const tersor_status status = check_packed(context, w, CsrWords::i8); status != TERSOR_OK) return status;
-  const Int8Sums finish{e->input_scale, static_cast<uint32_t>(e->input_zero_point), data_of<const float>(e->scales),
-                        elements_of(e->scales) == 1, data_of<const int32_t>(e->row_sums)};
-  return CsrProduct<Int8Sums>(kernel, x, w, finish, make_epilogue(&e->after, w->rows), y).run(context);
+  return multiply_int8(kernel, context, x, w, epilogue, y);
 }
 
 tersor_status csr_gemm(tersor_context* context, const tersor_tensor* x, const tersor_packed_csr* w,
@@ -235,7 +241,7 @@ tersor_status csr_gemm_int8(tersor_context* context, const tersor_tensor* x, con
   if (const tersor_status status = check_packed(context, w, CsrWords::i8); status != TERSOR_OK) return status;
   const bool is_short = PackedCsr(w->packed.data).header().words == CsrWords::i4;
   const auto& kernels = is_short ? csr_i4_kernels : csr_i8_kernels;
-  return csr_gemm_int8_with(kernels.best(), context, x, w, epilogue, y);
+  return multiply_int8(kernels.best(), context, x, w, epilogue, y);
 }
 
 }  // namespace tersor::cpu

@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <atomic>
 #include <cstring>
 
 #include "cpu/operations.h"
@@ -53,15 +52,18 @@ class CsrSddmm {
 
   tersor_status add_planes(tersor_context* context, int64_t first, int64_t planes) const {
     const OwnCopies copies = x_.copies(planes);
-    std::atomic<bool> out_of_memory{false};
-    const tersor_status status = for_chunks(context, w_.header().chunks, 1, [&](int64_t c, int64_t) {
-      tersor_context own{};
-      const float* x = x_.laid_out(copies, first, planes);
-      if (x == nullptr || add_chunk(&own, c, first, planes, x) != TERSOR_OK) out_of_memory = true;
-    });
-    if (status != TERSOR_OK || !out_of_memory) return status;
-    return fail(context, TERSOR_OUT_OF_MEMORY, "expected working memory for the gradients of %lld nonzeros, got none",
-                static_cast<long long>(nonzeros_));
+    return for_chunks_with_memory(
+        context, w_.header().chunks, 1,
+        [&](int64_t c, int64_t) {
+          tersor_context own{};
+          const float* x = x_.laid_out(copies, first, planes);
+          return x != nullptr && add_chunk(&own, c, first, planes, x) == TERSOR_OK;
+        },
+        [&] {
+          return fail(context, TERSOR_OUT_OF_MEMORY,
+                      "expected working memory for the gradients of %lld nonzeros, got none",
+                      static_cast<long long>(nonzeros_));
+        });
   }
 
   tersor_status add_chunk(tersor_context* context, int64_t c, int64_t first_plane, int64_t planes,

@@ -1,7 +1,6 @@
 #include "cpu/sparse/nm_gemm.h"
 
 #include <algorithm>
-#include <atomic>
 #include <cstring>
 
 #include "cpu/operations.h"
@@ -55,8 +54,7 @@ class NmRun {
     return {row, rows, panel * kNmRows, std::min(kNmRows, w_.rows - panel * kNmRows)};
   }
 
-  // --- rows of x [0, end) turned, a tile of `lanes` at a time
-  // ----------------------------------------------------------
+  // --- rows of x [0, end) turned, a tile of `lanes` at a time --------------------------------------------------------
 
   static constexpr int64_t kMostPanels = 8;  // that a block of x is brought into L1 for
   static constexpr int64_t kMostLanes = 64;
@@ -70,19 +68,19 @@ class NmRun {
     const int64_t tiles = (end + tiles_.lanes - 1) / tiles_.lanes;
     // Fewer panels a task when there would be too few tasks for the threads.
     const int64_t group = std::clamp<int64_t>(panels_ / 4, 1, kMostPanels), groups = (panels_ + group - 1) / group;
-    std::atomic<bool> out_of_memory{false};
-    const tersor_status status = for_chunks(context, tiles * groups, 1, [&](int64_t task, int64_t) {
-      const int64_t row = task / groups * tiles_.lanes, panel = task % groups * group;
-      const void* x = copies.get(row, [&](void* to) { turn(row, end, static_cast<float*>(to)); });
-      if (x == nullptr) {
-        out_of_memory = true;
-        return;
-      }
-      multiply_turned(row, end, panel, std::min(group, panels_ - panel), static_cast<const float*>(x));
-    });
-    if (status != TERSOR_OK || !out_of_memory) return status;
-    return fail(context, TERSOR_OUT_OF_MEMORY, "expected working memory for %lld rows, got none",
-                static_cast<long long>(tiles_.lanes));
+    return for_chunks_with_memory(
+        context, tiles * groups, 1,
+        [&](int64_t task, int64_t) {
+          const int64_t row = task / groups * tiles_.lanes, panel = task % groups * group;
+          const void* x = copies.get(row, [&](void* to) { turn(row, end, static_cast<float*>(to)); });
+          if (x == nullptr) return false;
+          multiply_turned(row, end, panel, std::min(group, panels_ - panel), static_cast<const float*>(x));
+          return true;
+        },
+        [&] {
+          return fail(context, TERSOR_OUT_OF_MEMORY, "expected working memory for %lld rows, got none",
+                      static_cast<long long>(tiles_.lanes));
+        });
   }
 
   // Lays rows of x from `begin` on, to `end` at most, out as [chunk * 16 + column][lane].
@@ -118,8 +116,7 @@ class NmRun {
     }
   }
 
-  // --- rows of x from `begin` on chosen from
-  // --------------------------------------------------------------------------
+  // --- rows of x from `begin` on chosen from -------------------------------------------------------------------------
 
   tersor_status run_chosen(tersor_context* context, int64_t begin) const {
     const int64_t rows = product_.m - begin;

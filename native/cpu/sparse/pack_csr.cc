@@ -1,4 +1,3 @@
-#include <atomic>
 #include <cstring>
 #include <limits>
 #include <new>
@@ -85,16 +84,17 @@ class CsrPacker {
   // In parallel; the lists that a chunk is sorted in may not fit in memory.
   template <typename Body>
   tersor_status for_each_chunk(tersor_context* context, Body&& body) const {
-    std::atomic<bool> out_of_memory{false};
-    const tersor_status status = for_chunks(context, header_.chunks, 1, [&](int64_t begin, int64_t) {
+    const auto try_chunk = [&](int64_t chunk, int64_t) {
       try {
-        body(begin);
+        body(chunk);
+        return true;
       } catch (const std::bad_alloc&) {
-        out_of_memory = true;
+        return false;
       }
+    };
+    return for_chunks_with_memory(context, header_.chunks, 1, try_chunk, [&] {
+      return fail(context, TERSOR_OUT_OF_MEMORY, "expected memory to sort the nonzeros in, got none");
     });
-    if (status != TERSOR_OK || !out_of_memory) return status;
-    return fail(context, TERSOR_OUT_OF_MEMORY, "expected memory to sort the nonzeros in, got none");
   }
 
   int64_t unit_of(uint32_t nonzero) const { return columns_[nonzero] / header_.unit_columns(); }

@@ -1,5 +1,5 @@
 import { TersorError } from '../errors';
-import { quantile } from './quantile';
+import { quantile } from '../quantile';
 
 /** Percentiles of one call's wall-clock time, in milliseconds. */
 export interface Latency {

@@ -1,7 +1,7 @@
 import { TersorError } from '../errors';
+import { quantile } from '../quantile';
 import { philox, type RandomStream } from '../random';
 import type { PooledMetric } from './metrics';
-import { quantile } from './quantile';
 
 /** Difference of two models' metrics with its bootstrap interval, in the metric's own unit (accuracy .01 = one percentage point). */
 export interface Interval {

@@ -8,6 +8,7 @@ const lib = path.join(__dirname, '../../lib');
 const LAYERS = [
   'errors',
   'nearest',
+  'quantile',
   'random',
   'formats',
   'native',

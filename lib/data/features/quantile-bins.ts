@@ -1,10 +1,9 @@
 /** Bins of a number that hold about equally many training examples. */
+import { quantile } from '../../quantile';
 
 /**
  * Edges between `bins` bins: the inner quantiles q/bins, q = 1 … bins−1, each once, as `numpy.unique(numpy.quantile(values, …))` gives them.
  * Equal quantiles make fewer bins.
- *
- * Source: Hyndman and Fan, "Sample quantiles in statistical packages", 1996, definition 7, in numpy's order of operations.
  *
  * @param values - Finite; sorted in place.
  * @param zeroInflated - Takes the quantiles of the values that are not 0, and an edge at 0.5 that parts these from the zeros.
@@ -26,13 +25,4 @@ export function binOf(edges: readonly number[], value: number): number {
     else low = middle + 1;
   }
   return low;
-}
-
-function quantile(sorted: Float64Array, q: number): number {
-  const at = q * (sorted.length - 1);
-  const below = Math.floor(at);
-  const a = sorted[below] as number;
-  const b = sorted[Math.min(below + 1, sorted.length - 1)] as number;
-  const t = at - below;
-  return t < 0.5 ? a + (b - a) * t : b - (b - a) * (1 - t);
 }

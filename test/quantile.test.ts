@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { quantile } from '../../lib/evaluate/quantile';
+import { quantile } from '../lib/quantile';
 
 describe('quantile', () => {
   it('interpolates between ranks as NumPy does by default', () => {

@@ -99,23 +99,21 @@ tersor_status attention(tersor_context* context, const tersor_tensor* q, const t
   const int64_t blocks = divide_up(p.queries, kQueryBlock);
   const int64_t products = kQueryBlock * std::max<int64_t>(1, p.keys) * (p.q.columns() + p.v.columns());
   const int64_t grain = std::max<int64_t>(1, kProductsPerChunk / std::max<int64_t>(1, products));
-  std::atomic<bool> starved{false};
-  const tersor_status status = for_chunks(context, p.batch * p.heads * blocks, grain, [&](int64_t begin, int64_t end) {
+  const auto forward = [&](int64_t begin, int64_t end) {
     void* memory = nullptr;
     tersor_context own{};
-    if (scratch(&own, p.scratch_bytes(), &memory) != TERSOR_OK) {
-      starved = true;
-      return;
-    }
+    if (scratch(&own, p.scratch_bytes(), &memory) != TERSOR_OK) return false;
     for (int64_t i = begin; i < end; ++i) {
       const int64_t head = i / blocks, first = i % blocks * kQueryBlock;
       const int64_t b = head / p.heads, h = head % p.heads;
       kernel.forward(p.head(b, h), first, std::min(kQueryBlock, p.queries - first), out.at(b, h),
                      logs == nullptr ? nullptr : logs + head * p.queries, static_cast<float*>(memory));
     }
+    return true;
+  };
+  return for_chunks_with_memory(context, p.batch * p.heads * blocks, grain, forward, [&] {
+    return fail(context, TERSOR_OUT_OF_MEMORY, "expected memory for blocks, got none, at attention");
   });
-  if (starved) return fail(context, TERSOR_OUT_OF_MEMORY, "expected memory for blocks, got none, at attention");
-  return status;
 }
 
 // One chunk per key head and part of its keys: its dk and dv are nobody else's. dq is summed over parts in their order.
@@ -144,14 +142,10 @@ tersor_status attention_gradient(tersor_context* context, const tersor_tensor* q
   }
 
   const AttentionKernels& kernel = attention_kernels.best()();
-  std::atomic<bool> starved{false};
-  const tersor_status status = for_chunks(context, all_heads * parts, 1, [&](int64_t begin, int64_t end) {
+  const auto backward = [&](int64_t begin, int64_t end) {
     void* memory = nullptr;
     tersor_context own{};
-    if (scratch(&own, p.scratch_bytes(), &memory) != TERSOR_OK) {
-      starved = true;
-      return;
-    }
+    if (scratch(&own, p.scratch_bytes(), &memory) != TERSOR_OK) return false;
     for (int64_t i = begin; i < end; ++i) {
       const int64_t part = i % parts, b = i / parts / p.key_heads, key_head = i / parts % p.key_heads;
       const int64_t group = p.heads / p.key_heads;
@@ -163,10 +157,11 @@ tersor_status attention_gradient(tersor_context* context, const tersor_tensor* q
                         v_slopes.at(b, key_head), static_cast<float*>(memory), context->cancel);
       }
     }
-  });
-  if (starved) {
+    return true;
+  };
+  const tersor_status status = for_chunks_with_memory(context, all_heads * parts, 1, backward, [&] {
     return fail(context, TERSOR_OUT_OF_MEMORY, "expected memory for blocks, got none, at attention_gradient");
-  }
+  });
   if (status != TERSOR_OK) return status;
   if (is_cancelled(context)) return cancelled(context);
   return for_chunks(context, parts > 1 ? q_elements : 0, kGrain, [&](int64_t begin, int64_t end) {

@@ -272,21 +272,19 @@ void SecondOrder::load_parameters(int64_t tile, FirstPlace& bad) const {
 template <typename Body>
 tersor_status SecondOrder::for_tiles(const Block& block, Body&& body) {
   const int64_t columns = columns_of_block(block);
-  std::atomic<bool> no_memory = false;
   const int64_t products = std::max<int64_t>(1, plan_.panel_begin[block.last] * columns * kernels_.lanes);
   const int64_t grain = std::max<int64_t>(1, kProductsPerChunk / products);
-  const tersor_status status = for_chunks(context_, tiles_, grain, [&](int64_t begin, int64_t end) {
+  const auto run = [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       RowTile tile;
-      if (!tile_at(i, &tile)) {
-        no_memory = true;
-        return;
-      }
+      if (!tile_at(i, &tile)) return false;
       body(i, tile);
     }
+    return true;
+  };
+  return for_chunks_with_memory(context_, tiles_, grain, run, [&] {
+    return fail(context_, TERSOR_OUT_OF_MEMORY, "expected working memory, got none");
   });
-  if (status != TERSOR_OK || !no_memory) return status;
-  return fail(context_, TERSOR_OUT_OF_MEMORY, "expected working memory, got none");
 }
 
 tersor_status SecondOrder::score_block(const Block& block) {

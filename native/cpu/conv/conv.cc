@@ -1,7 +1,6 @@
 #include "cpu/conv/conv.h"
 
 #include <algorithm>
-#include <atomic>
 
 #include "cpu/aligned.h"
 #include "cpu/nn/activate.h"
@@ -49,18 +48,16 @@ Convolution convolution_of(const tersor_tensor* x, const tersor_tensor* w, const
 // body(i, scratch) for i in [0, count), in chunks of `grain`.
 template <typename Body>
 tersor_status for_blocks(tersor_context* context, const Convolution& c, int64_t count, int64_t grain, Body&& body) {
-  std::atomic<bool> starved{false};
-  const tersor_status status = for_chunks(context, count, grain, [&](int64_t begin, int64_t end) {
+  const auto run = [&](int64_t begin, int64_t end) {
     void* memory = nullptr;
     tersor_context own{};
-    if (scratch(&own, static_cast<size_t>(conv_scratch(c)) * sizeof(float), &memory) != TERSOR_OK) {
-      starved = true;
-      return;
-    }
+    if (scratch(&own, static_cast<size_t>(conv_scratch(c)) * sizeof(float), &memory) != TERSOR_OK) return false;
     for (int64_t i = begin; i < end; ++i) body(i, static_cast<float*>(memory));
+    return true;
+  };
+  return for_chunks_with_memory(context, count, grain, run, [&] {
+    return fail(context, TERSOR_OUT_OF_MEMORY, "expected memory for columns, got none, at conv2d");
   });
-  if (starved) return fail(context, TERSOR_OUT_OF_MEMORY, "expected memory for columns, got none, at conv2d");
-  return status;
 }
 
 // Rows of the columns that a chunk of the gradients takes: those of whole channels, so that no two chunks write to one,

@@ -57,15 +57,13 @@ tersor_status Cholesky::factor(tersor_context* context, int64_t* failed) {
 // Rows below the matrix become those of a factor that goes on: x l^T = z.
 tersor_status Cholesky::divide_rows(tersor_context* context, const float* z, int64_t rows, float* x) const {
   const int64_t lanes = kernels_.lanes, padded = (n_ + lanes - 1) / lanes * lanes;
-  std::atomic<bool> no_memory = false;
   constexpr int64_t kProductsPerChunk = int64_t{1} << 20;
   const int64_t grain = std::max<int64_t>(1, kProductsPerChunk / std::max<int64_t>(1, padded * padded * lanes / 2));
-  const tersor_status status = for_chunks(context, (rows + lanes - 1) / lanes, grain, [&](int64_t begin, int64_t end) {
+  const auto divide_chunk = [&](int64_t begin, int64_t end) {
     tersor_context own_context{};
     void* memory = nullptr;
     if (chunk_scratch(&own_context, static_cast<size_t>(padded * lanes) * sizeof(double), &memory) != TERSOR_OK) {
-      no_memory = true;
-      return;
+      return false;
     }
     auto* own = static_cast<double*>(memory);
     for (int64_t tile = begin; tile < end; ++tile) {
@@ -81,9 +79,11 @@ tersor_status Cholesky::divide_rows(tersor_context* context, const float* z, int
         for (int64_t j = 0; j < n_; ++j) x[(first + row) * n_ + j] = static_cast<float>(own[j * lanes + row]);
       }
     }
+    return true;
+  };
+  return for_chunks_with_memory(context, (rows + lanes - 1) / lanes, grain, divide_chunk, [&] {
+    return fail(context, TERSOR_OUT_OF_MEMORY, "expected working memory, got none");
   });
-  if (status != TERSOR_OK) return status;
-  return no_memory ? fail(context, TERSOR_OUT_OF_MEMORY, "expected working memory, got none") : TERSOR_OK;
 }
 
 }  // namespace tersor::cpu

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <atomic>
 #include <cmath>
 #include <numeric>
 
@@ -133,13 +132,11 @@ tersor_status svd_batched_by(JacobiKernel* kernel, tersor_context* context, cons
   constexpr int64_t kOperationsPerChunk = int64_t{1} << 18;
   const int64_t grain = std::max<int64_t>(1, kOperationsPerChunk / operations);
   FirstPlace bad, endless;
-  std::atomic<bool> no_memory{false};
-  const tersor_status status = for_chunks(context, batch, grain, [&](int64_t begin, int64_t end) {
+  const auto decompose = [&](int64_t begin, int64_t end) {
     tersor_context own{};
     void* memory = nullptr;
     if (scratch(&own, static_cast<size_t>(decomposition.scratch_doubles()) * sizeof(double), &memory) != TERSOR_OK) {
-      no_memory = true;
-      return;
+      return false;
     }
     for (int64_t i = begin; i < end && !is_cancelled(context); ++i) {
       const float* const matrix = pa + i * rows * columns;
@@ -150,10 +147,13 @@ tersor_status svd_batched_by(JacobiKernel* kernel, tersor_context* context, cons
         endless.report(i);
       }
     }
+    return true;
+  };
+  const tersor_status status = for_chunks_with_memory(context, batch, grain, decompose, [&] {
+    return fail(context, TERSOR_OUT_OF_MEMORY, "expected working memory, got none");
   });
   if (status != TERSOR_OK) return status;
   if (is_cancelled(context)) return cancelled(context);
-  if (no_memory) return fail(context, TERSOR_OUT_OF_MEMORY, "expected working memory, got none");
   if (bad.found()) {
     const int64_t place = bad.place(), within = place % (rows * columns);
     return fail(context, TERSOR_NOT_FINITE, "expected finite values, got %g, at a[%lld, %lld, %lld]",

@@ -101,18 +101,14 @@ int64_t TallMatrix::normal_sums(int64_t width) const {
 tersor_status TallMatrix::multiply_normal(tersor_context* context, const float* x, int64_t width, float* z,
                                           Columns image, float* sums) const {
   const int64_t blocks = blocks_of(m_), grain = blocks_per_chunk(m_), chunks = (blocks + grain - 1) / grain;
-  std::atomic<bool> no_memory = false;
-  const tersor_status status = for_chunks(context, blocks, grain, [&](int64_t begin, int64_t end) {
+  const auto multiply_chunk = [&](int64_t begin, int64_t end) {
     float* sum = sums + begin / grain * n_ * width;
     std::fill(sum, sum + n_ * width, 0.0f);
     Columns y = image;
     if (image.data == nullptr) {
       tersor_context own{};
       void* memory = nullptr;
-      if (chunk_scratch(&own, static_cast<size_t>(kRows * width) * sizeof(float), &memory) != TERSOR_OK) {
-        no_memory = true;
-        return;
-      }
+      if (chunk_scratch(&own, static_cast<size_t>(kRows * width) * sizeof(float), &memory) != TERSOR_OK) return false;
       y = {static_cast<float*>(memory), width};
     }
     for (int64_t block = begin; block < end && !is_cancelled(context); ++block) {
@@ -122,9 +118,12 @@ tersor_status TallMatrix::multiply_normal(tersor_context* context, const float* 
       kernels_.multiply(a, next, rows, n_, x, width, width, part, y.stride);
       kernels_.multiply_transposed(a, rows, n_, part, y.stride, width, sum, width);
     }
+    return true;
+  };
+  const tersor_status status = for_chunks_with_memory(context, blocks, grain, multiply_chunk, [&] {
+    return fail(context, TERSOR_OUT_OF_MEMORY, "expected working memory, got none");
   });
   if (status != TERSOR_OK) return status;
-  if (no_memory) return fail(context, TERSOR_OUT_OF_MEMORY, "expected working memory, got none");
   if (is_cancelled(context)) return cancelled(context);
   return for_chunks(context, n_ * width, kGrain / 4, [&](int64_t begin, int64_t end) {
     std::copy(sums + begin, sums + end, z + begin);
